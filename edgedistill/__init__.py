@@ -1,0 +1,2 @@
+"""edgedistill."""
+__version__ = "0.1.0"

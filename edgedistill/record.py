@@ -1,0 +1,115 @@
+"""What a build found out: every figure with where it came from. Written as record.json."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+How = Literal["measured", "emulated", "modelled", "not run"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Artifact(_Value):
+    """One file (or folder) of the output."""
+
+    format: str  # onnx, tflite, coreml, onnx-float32, tflite-float32, golden, ...
+    path: str  # relative to the record's folder
+    sha256: str
+    size_bytes: int
+
+
+class Accuracy(_Value):
+    """Top-1 shares 0..1 on the test split; None: not run."""
+
+    teacher: float | None = None
+    student_float: float | None = None
+    student_int8: float | None = None
+    test_images: int = 0
+    teacher_ece: float | None = None
+
+
+class Parity(_Value):
+    """One runtime against the interpreter, every value compared."""
+
+    runtime: str  # "litert-xnnpack 2.3.0", "onnxruntime 1.32.0", "coreml", ...
+    artifact: str  # relative path
+    family: Literal["F", "D"] = "F"
+    how: How = "measured"
+    values: int = 0
+    identical: int = 0
+    max_lsb: int = 0
+    top1_flips: int = 0
+    note: str = ""
+
+
+class Measurement(_Value):
+    """A figure with its provenance."""
+
+    quantity: str  # latency, peak_memory, model_bytes, accuracy, energy, macs, arena, ...
+    value: float | None
+    unit: str  # ms, bytes, share, mJ, MACs
+    how: How
+    artifact: str = ""
+    runtime: str = ""
+    device: str = ""
+    count: int = 0
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    threads: int | None = None
+    note: str = ""
+
+
+class EpochLog(_Value):
+    """One epoch of training."""
+
+    stage: Literal["distill", "quantise"]
+    epoch: int
+    loss: float
+    validation_accuracy: float | None
+    images_per_s: float
+    seconds: float
+    lr: float
+
+
+class GraphSummary(_Value):
+    """What the integer graph is and costs."""
+
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+    parameters: int
+    ops: int
+    exact_by_construction: bool
+    inexact_ops: tuple[str, ...] = ()
+
+
+class BuildRecord(_Value):
+    """record.json."""
+
+    schema_version: int = 1
+    edgedistill_version: str
+    target: str
+    created_utc: str
+    recipe: dict[str, object]
+    recipe_sha256: str
+    machine: str
+    versions: dict[str, str]
+    stage_hashes: dict[str, str]
+    stage_seconds: dict[str, float]
+    labels: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    input_scale: float
+    input_zero_point: int
+    accuracy: Accuracy
+    graph: GraphSummary
+    artifacts: tuple[Artifact, ...] = ()
+    parity: tuple[Parity, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    epochs: tuple[EpochLog, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    warnings: tuple[str, ...] = ()

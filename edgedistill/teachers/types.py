@@ -1,0 +1,23 @@
+"""What the rest of the project knows of a teacher: uint8 images in, float32 logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """``logits(images uint8 [N,H,W,C]) -> float32 [N, classes]``; normalisation and resizing are inside.
+
+    ``fingerprint`` is a sha256 of weights, architecture and normalisation (it keys the soft-target cache).
+    """
+
+    name: str
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    fingerprint: str
+    parameters: int | None = None
+    notes: tuple[str, ...] = ()  # what loading found: nested state dict, stripped prefix, ...
