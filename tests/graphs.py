@@ -235,7 +235,7 @@ def small_graph(seed: int, integer: bool) -> Graph:
     gate = net.average(merged)
     gate = net.conv(gate, 28, kernel=1, pads=(0, 0, 0, 0), scale=0.04)
     gate = net.table(gate, "sigmoid", 1 / 255, -128)
-    gated = net.mul(merged, gate, 255, 255)
+    gated = net.mul(merged, gate, 255, 1)
     curved = net.table(gated, "gelu", 0.01, -110)
     flat = net.reshape(net.average(curved))
     logits = net.dense(flat, 10, scale=0.05)
@@ -284,7 +284,7 @@ def integer_cases(seed: int) -> dict[str, Graph]:
 
     def mul(n: Builder, x: str) -> None:
         gate = n.table(n.conv(n.average(x), 6, 1, pads=(0, 0, 0, 0), scale=0.04), "sigmoid", 1 / 255, -128)
-        n.mul(x, gate, 255, 255, zero_point=7)
+        n.mul(x, gate, 255, 1, zero_point=7)
 
     def concat(n: Builder, x: str) -> None:
         n.concat(x, n.conv(x, 4, scale=0.02, zero_point=7))
