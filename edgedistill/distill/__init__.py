@@ -1,1 +1,1 @@
-"""TODO."""
+"""Distillation: losses, cached soft targets, and the one training loop."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From a torch module to the float graph, pass by pass."""

@@ -1,0 +1,266 @@
+"""THE training loop: float and int8, distilled and plain, resumable to the bit, deterministic by seed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgedistill.data.augment import augment
+from edgedistill.data.types import ImageData
+from edgedistill.distill.evaluate import to_input, top1
+from edgedistill.distill.losses import hard_labels, hinton
+from edgedistill.distill.views import Views
+from edgedistill.errors import GateError
+from edgedistill.record import EpochLog
+from edgedistill.reporter import Reporter
+
+Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The numbers of one training. ``lr`` is the peak; ``warmup`` a share of all steps."""
+
+    stage: Literal["distill", "quantise"]
+    epochs: int
+    batch: int
+    lr: float
+    temperature: float
+    alpha: float
+    seed: int
+    optimiser: str = "sgd"
+    shape: str = "one-cycle"
+    warmup: float = 0.2
+    weight_decay: float = 3e-4
+    ema: float = 0.999
+    clip_norm: float = 5.0
+    patience: int = 0
+    precision: str = "auto"
+    augment: tuple[str, ...] = ()
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds besides the network."""
+
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    stale: int = 0
+    precision: str = "float32"
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
+    """One-cycle (Smith & Topin 2018, linear up and cosine down), cosine, or constant."""
+    if schedule.shape == "constant":
+        return schedule.lr
+    rise = schedule.warmup * steps if schedule.shape == "one-cycle" else 0
+    if step < rise:
+        return schedule.lr * (0.05 + 0.95 * step / rise)
+    progress = (step - rise) / max(steps - rise, 1)
+    return schedule.lr * max(0.5 * (1 + math.cos(math.pi * progress)), 1e-3)
+
+
+def fit(
+    net: nn.Module,
+    data: ImageData,
+    schedule: Schedule,
+    reporter: Reporter,
+    workdir: Path,
+    *,
+    views: Views | None = None,
+    teacher: Logits | None = None,
+) -> tuple[EpochLog, ...]:
+    """Trains ``net`` in place and leaves the best epoch's averaged weights in it.
+
+    Args:
+        net: float32 [N, C, H, W] -> logits [N, classes].
+        workdir: holds the checkpoint; a second call with the same arguments goes on from it.
+        views: cached augmented images and soft targets; without them images are augmented
+            live and ``teacher`` (if alpha > 0) is asked for each batch.
+
+    Raises:
+        GateError: the loss is not a number any more.
+    """
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if schedule.epochs == 0:
+        return ()
+    optimiser = _optimiser(net, schedule)
+    average = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    best = {k: v.clone() for k, v in average.items()}
+    checkpoint, state = workdir / "checkpoint.pt", _State()
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(saved["net"])
+        optimiser.load_state_dict(saved["optimiser"])
+        average, best, state = saved["average"], saved["best"], _State(**saved["state"])
+        reporter.note(f"resumes after epoch {state.epoch}")
+    else:
+        state.precision = _precision(net, data, schedule)
+    per_epoch = len(data.train) // schedule.batch
+    if per_epoch == 0:
+        per_epoch = 1
+    while state.epoch < schedule.epochs and not (schedule.patience and state.stale >= schedule.patience):
+        started, losses = time.perf_counter(), []
+        torch.manual_seed(schedule.seed * 100_003 + state.epoch)
+        net.train()
+        lr = 0.0
+        for i, (x, soft, y) in enumerate(_batches(data, schedule, state.epoch, views, teacher)):
+            lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            with _autocast(state.precision):
+                out = net(x)
+            out = out.float()
+            loss = hard_labels(out, y) if soft is None else hinton(out, soft, y, schedule.temperature, schedule.alpha)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(net.parameters(), schedule.clip_norm)
+            optimiser.step()
+            state.step += 1
+            _update_average(average, net, min(schedule.ema, (1 + state.step) / (10 + state.step)))
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise GateError(
+                    f"the loss became {losses[-1]} in epoch {state.epoch + 1}, step {i + 1}",
+                    where=schedule.stage,
+                    fix=f"lower {schedule.stage}.lr (now {schedule.lr:g}); check the teacher's outputs",
+                )
+            rate = (i + 1) * schedule.batch / (time.perf_counter() - started)
+            reporter.progress(
+                state.epoch * per_epoch + i + 1,
+                schedule.epochs * per_epoch,
+                {
+                    "epoch": f"{state.epoch + 1}/{schedule.epochs}",
+                    "loss": f"{np.mean(losses[-50:]):.4f}",
+                    "images/s": f"{rate:.0f}",
+                    "val": f"{state.logs[-1]['validation_accuracy']:.2%}" if state.logs else "-",
+                },
+            )
+        train_s = time.perf_counter() - started
+        accuracy = _validate(net, average, data)
+        state.epoch += 1
+        state.stale += 1
+        if accuracy >= state.best:
+            state.best, state.stale = accuracy, 0
+            best = {k: v.clone() for k, v in average.items()}
+        log = EpochLog(
+            stage=schedule.stage,
+            epoch=state.epoch,
+            loss=float(np.mean(losses)),
+            validation_accuracy=accuracy,
+            images_per_s=per_epoch * schedule.batch / train_s,
+            seconds=time.perf_counter() - started,
+            lr=lr,
+        )
+        state.logs.append(log.model_dump())
+        _save(
+            checkpoint,
+            {
+                "net": net.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "average": average,
+                "best": best,
+                "state": asdict(state),
+            },
+        )
+    net.load_state_dict(best)
+    net.eval()
+    return tuple(EpochLog(**log) for log in state.logs)
+
+
+def _optimiser(net: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """Weight decay on weight tensors only, not on biases and BatchNorm."""
+    learned = [p for p in net.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if schedule.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=schedule.lr)
+    return torch.optim.SGD(groups, lr=schedule.lr, momentum=0.9, nesterov=True)
+
+
+def _batches(
+    data: ImageData, schedule: Schedule, epoch: int, views: Views | None, teacher: Logits | None
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    """Whole batches of a permutation that depends on the seed and the epoch alone."""
+    rng = np.random.default_rng((schedule.seed, epoch, schedule.stage == "quantise"))
+    order = rng.permutation(len(data.train))
+    size = min(schedule.batch, len(order))
+    for start in range(0, len(order) - size + 1, size):
+        indices = np.sort(order[start : start + size])
+        soft: NDArray[np.float32] | None = None
+        if views is not None:
+            images, soft = views.batch(epoch, indices, schedule.seed)
+        else:
+            images = augment(np.asarray(data.train.images_NHWC[indices]), schedule.augment, rng)
+            soft = teacher(images) if teacher is not None and schedule.alpha > 0 else None
+        yield (
+            to_input(images),
+            None if soft is None or schedule.alpha == 0 else torch.from_numpy(np.ascontiguousarray(soft)),
+            torch.from_numpy(data.train.labels[indices]),
+        )
+
+
+def _autocast(precision: str) -> contextlib.AbstractContextManager[Any]:
+    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+
+
+def _precision(net: nn.Module, data: ImageData, schedule: Schedule) -> str:
+    """bf16 only where three steps of it are measurably faster than float32's; int8 training needs float32."""
+    if schedule.precision != "auto":
+        return schedule.precision if schedule.stage == "distill" else "float32"
+    if schedule.stage == "quantise" or not torch.backends.mkldnn.is_available():
+        return "float32"
+    x = to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))]))
+    kept = {k: v.clone() for k, v in net.state_dict().items()}
+    seconds: dict[str, float] = {}
+    for precision in ("float32", "bf16"):
+        for attempt in range(3):
+            started = time.perf_counter()
+            with _autocast(precision):
+                loss = net(x).float().square().mean()
+            loss.backward()
+            seconds[precision] = time.perf_counter() - started
+            if attempt == 0 and precision == "bf16" and seconds["bf16"] > 3 * seconds["float32"]:
+                break
+    net.zero_grad(set_to_none=True)
+    net.load_state_dict(kept)
+    return "bf16" if seconds["bf16"] < 0.9 * seconds["float32"] else "float32"
+
+
+@torch.no_grad()
+def _update_average(average: dict[str, Tensor], net: nn.Module, decay: float) -> None:
+    """Exponential moving average of weights and BatchNorm statistics."""
+    for name, value in net.state_dict().items():
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - decay)
+        else:
+            average[name].copy_(value)
+
+
+def _validate(net: nn.Module, average: dict[str, Tensor], data: ImageData) -> float:
+    current = {k: v.clone() for k, v in net.state_dict().items()}
+    net.load_state_dict(average)
+    accuracy = top1(net, data.validation)
+    net.load_state_dict(current)
+    return accuracy
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    """Writes beside and renames: a kill leaves the old checkpoint or the new one."""
+    beside = path.with_suffix(".tmp")
+    torch.save(content, beside)
+    beside.replace(path)

@@ -1,0 +1,150 @@
+"""The passes that turn a trace into the smallest float graph: a plain ordered table, checked after each.
+
+A pass is a pure function of a graph. ``Given:`` and ``Result:`` show what it looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from edgedistill.ir import ops
+from edgedistill.ir.graph import Graph, Op, Tensor
+from edgedistill.ir.verify import check
+
+_WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
+_NO_PADS = (0, 0, 0, 0)
+
+
+def _pointwise(graph: Graph, op: Op) -> bool:
+    """A 1x1 depthwise convolution of stride 1: an affine map per channel."""
+    attrs = op.attrs
+    return isinstance(attrs, ops.DepthwiseConv2D) and attrs.stride == (1, 1) and graph.tensors[op.inputs[1]].shape[1:3] == (1, 1)
+
+
+def _is_identity(graph: Graph, op: Op) -> bool:
+    """``_pointwise`` with weights one and bias zero, written by the trace to carry an activation or padding."""
+    if not _pointwise(graph, op) or not isinstance(op.attrs, ops.DepthwiseConv2D) or not op.attrs.constant:
+        return False
+    w, b = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
+    return w is not None and b is not None and bool((w == 1).all()) and not b.any()
+
+
+def _sole_source(graph: Graph, op: Op) -> Op | None:
+    """The producer of the operator's first input, if nobody else reads it."""
+    x = op.inputs[0]
+    if x in graph.outputs or len(graph.consumers(x)) != 1:
+        return None
+    return graph.producer(x)
+
+
+def _merged(graph: Graph, first: Op, second: Op, merged: Op, *tensors: Tensor) -> Graph:
+    """``first`` replaced by ``merged``, ``second`` removed."""
+    kept = tuple(merged if op is first else op for op in graph.ops if op is not second)
+    return prune(graph.with_tensors(*tensors).replace(ops=kept))
+
+
+def prune(graph: Graph) -> Graph:
+    """Removes operators and tensors that no output needs."""
+    needed, kept = set(graph.outputs), []
+    for op in reversed(graph.ops):
+        if needed.intersection(op.outputs):
+            kept.append(op)
+            needed.update(op.inputs)
+    needed.update(graph.inputs)
+    return graph.replace(ops=tuple(reversed(kept)), tensors={k: t for k, t in graph.tensors.items() if k in needed})
+
+
+def fold_affine(graph: Graph) -> Graph:
+    """Folds a per-channel affine map (BatchNorm) into the layer before it.
+
+    Given:  x -> CONV_2D(w, b) -> 1x1 DEPTHWISE(g, s)
+    Result: x -> CONV_2D(w * g, b * g + s)          (Jacob et al. 2018, section 3.2)
+    """
+    for op in graph.ops:
+        if not _pointwise(graph, op) or op.attrs.pads != _NO_PADS or op.attrs.constant:  # type: ignore[union-attr]
+            continue
+        source = _sole_source(graph, op)
+        if source is None or not isinstance(source.attrs, _WEIGHTED) or source.attrs.act != "none":
+            continue
+        if isinstance(source.attrs, ops.DepthwiseConv2D) and source.attrs.constant:
+            continue
+        w, b = graph.tensors[source.inputs[1]], graph.tensors[source.inputs[2]]
+        gain, shift = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
+        assert w.data is not None and b.data is not None and gain is not None and shift is not None
+        gain = gain.reshape(-1)
+        along = gain if isinstance(source.attrs, ops.DepthwiseConv2D) else gain.reshape(-1, *[1] * (w.data.ndim - 1))
+        return fold_affine(
+            _merged(
+                graph,
+                source,
+                op,
+                replace(source, outputs=op.outputs, attrs=replace(source.attrs, act=op.attrs.act)),  # type: ignore[union-attr]
+                replace(w, data=(w.data * along).astype(np.float32)),
+                replace(b, data=(b.data * gain + shift).astype(np.float32)),
+            )
+        )
+    return graph
+
+
+def fuse_activation(graph: Graph) -> Graph:
+    """Lets the layer before an activation end in it.
+
+    Given:  x -> ADD -> identity(act=relu)
+    Result: x -> ADD(act=relu)
+    """
+    for op in graph.ops:
+        if not _is_identity(graph, op) or op.attrs.pads != _NO_PADS:  # type: ignore[union-attr]
+            continue
+        source = _sole_source(graph, op)
+        fusible = (*_WEIGHTED, ops.Add, ops.Mul)
+        if source is None or not isinstance(source.attrs, fusible) or source.attrs.act != "none":
+            continue
+        attrs = replace(source.attrs, act=op.attrs.act)  # type: ignore[union-attr]
+        return fuse_activation(_merged(graph, source, op, replace(source, outputs=op.outputs, attrs=attrs)))
+    return graph
+
+
+def fold_padding(graph: Graph) -> Graph:
+    """Lets a convolution do the zero padding before it.
+
+    Given:  x -> identity(pads=(0,1,0,1)) -> CONV_2D(pads=0)
+    Result: x -> CONV_2D(pads=(0,1,0,1))
+    """
+    for op in graph.ops:
+        if not _is_identity(graph, op) or op.attrs.act != "none" or op.attrs.pads == _NO_PADS:  # type: ignore[union-attr]
+            continue
+        readers = graph.consumers(op.outputs[0])
+        if op.outputs[0] in graph.outputs or not all(isinstance(r.attrs, ops.Conv2D | ops.DepthwiseConv2D) for r in readers):
+            continue
+        more = op.attrs.pads  # type: ignore[union-attr]
+        changed = {
+            r.name: replace(
+                r,
+                inputs=(op.inputs[0], *r.inputs[1:]),
+                attrs=replace(r.attrs, pads=tuple(a + b for a, b in zip(r.attrs.pads, more, strict=True))),  # type: ignore[union-attr]
+            )
+            for r in readers
+        }
+        kept = tuple(changed.get(o.name, o) for o in graph.ops if o is not op)
+        return fold_padding(prune(graph.replace(ops=kept)))
+    return graph
+
+
+PASSES: Mapping[str, Callable[[Graph], Graph]] = {
+    "prune": prune,  # what torch traced and nobody reads
+    "fold_affine": fold_affine,  # BatchNorm into convolutions
+    "fuse_activation": fuse_activation,  # ReLU into what it follows
+    "fold_padding": fold_padding,  # explicit padding into convolutions
+}
+
+
+def simplify(graph: Graph) -> Graph:
+    """Runs all passes in order; the verifier looks at the result of each."""
+    check(graph)
+    for run in PASSES.values():
+        graph = run(graph)
+        check(graph)
+    return graph

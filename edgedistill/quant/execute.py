@@ -1,0 +1,210 @@
+"""The graph executed in torch: float, or int8 arithmetic that equals the interpreter bit for bit.
+
+In int8 mode activations are float32 tensors that hold whole numbers ``c = q - zero_point``.
+Sums of products stay below 2**24, where float32 is exact (larger layers use float64), and
+requantisation is the deployed ``clamp(round_half_even(f32(acc) * M))``. Gradients pass
+through rounding unchanged and stop at saturation: the straight-through estimator
+(Bengio et al. 2013; Jacob et al. 2018, section 3).
+
+Legend: N batch, C channels, H height, W width; torch's NCHW inside, the graph's NHWC outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgedistill.ir import ops
+from edgedistill.ir.graph import Graph, Op, QParams
+from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
+from edgedistill.quant.integer import channel_axis
+
+_WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
+_EXACT_FLOAT32 = 2**24
+
+
+class _Round(torch.autograd.Function):
+    """Rounds half to even; the gradient passes."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def _round(x: Tensor) -> Tensor:
+    return _Round.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Add(torch.autograd.Function):
+    """floor((2 * (p_a * a + p_b * b) + q) / 2q); gradients p_a / q and p_b / q."""
+
+    @staticmethod
+    def forward(ctx: object, a: Tensor, b: Tensor, p_a: int, p_b: int, q: int) -> Tensor:
+        ctx.ratios = p_a / q, p_b / q  # type: ignore[attr-defined]
+        return torch.floor((2 * (p_a * a + p_b * b) + q) / (2 * q))
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        a, b = ctx.ratios  # type: ignore[attr-defined]
+        return grads[0] * a, grads[0] * b, None, None, None
+
+
+class GraphNet(nn.Module):
+    """Executes a float graph; with ``qparams``, in the deployed int8 arithmetic.
+
+    ``forward`` takes real input values [N, C, H, W] and gives real logits [N, classes].
+    Learned weights and biases are parameters named after the operators.
+    """
+
+    def __init__(self, graph: Graph, qparams: Mapping[str, QParams] | None = None) -> None:
+        super().__init__()
+        self.graph = graph
+        self.qparams = dict(qparams) if qparams is not None else None
+        self.weights = nn.ParameterDict()
+        for op in graph.ops:
+            if isinstance(op.attrs, _WEIGHTED):
+                learned = not getattr(op.attrs, "constant", False)
+                for key, name in zip("wb", op.inputs[1:], strict=True):
+                    data = torch.from_numpy(np.array(graph.tensors[name].data, np.float32))
+                    if key == "w" and data.ndim == 4:
+                        data = data.permute(0, 3, 1, 2) if channel_axis(op) == 0 else data.permute(3, 0, 1, 2)
+                    self.weights[f"{_key(op)}/{key}"] = nn.Parameter(data.contiguous(), requires_grad=learned)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.qparams is not None:
+            q = self.qparams[self.graph.inputs[0]]
+            x = torch.clamp(torch.round(x / float(q.scale[0])), -128 - q.zero_point, 127 - q.zero_point)
+        values: dict[str, Tensor] = {self.graph.inputs[0]: x}
+        last_use = {name: i for i, op in enumerate(self.graph.ops) for name in op.inputs}
+        for i, op in enumerate(self.graph.ops):
+            step = self._float if self.qparams is None else self._integer
+            values[op.outputs[0]] = step(op, [values[n] for n in op.inputs if n in values])
+            for name in op.inputs:
+                if last_use[name] == i and name not in self.graph.outputs:
+                    values.pop(name, None)
+        y = values[self.graph.outputs[0]]
+        return y if self.qparams is None else y * float(self.qparams[self.graph.outputs[0]].scale[0])
+
+    def trained(self) -> Graph:
+        """The float graph with the present weights."""
+        tensors = []
+        for op in self.graph.ops:
+            if isinstance(op.attrs, _WEIGHTED):
+                for key, name in zip("wb", op.inputs[1:], strict=True):
+                    data = self.weights[f"{_key(op)}/{key}"].detach().cpu()
+                    if key == "w" and data.ndim == 4:
+                        data = data.permute(0, 2, 3, 1) if channel_axis(op) == 0 else data.permute(1, 2, 3, 0)
+                    tensors.append(replace(self.graph.tensors[name], data=np.ascontiguousarray(data.numpy(), np.float32)))
+        return self.graph.with_tensors(*tensors)
+
+    def _linear(self, op: Op, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        attrs = op.attrs
+        if isinstance(attrs, ops.FullyConnected):
+            return F.linear(x, w, b)
+        assert isinstance(attrs, ops.Conv2D | ops.DepthwiseConv2D)
+        top, bottom, left, right = attrs.pads
+        if top == bottom and left == right:
+            padding = (top, left)
+        else:
+            x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
+        groups = w.shape[0] if isinstance(attrs, ops.DepthwiseConv2D) else 1
+        return F.conv2d(x, w, b, attrs.stride, padding, groups=groups)
+
+    def _parameters_of(self, op: Op) -> tuple[Tensor, Tensor]:
+        return self.weights[f"{_key(op)}/w"], self.weights[f"{_key(op)}/b"]
+
+    def _float(self, op: Op, x: list[Tensor]) -> Tensor:
+        attrs = op.attrs
+        if isinstance(attrs, _WEIGHTED):
+            y = self._linear(op, x[0], *self._parameters_of(op))
+        elif isinstance(attrs, ops.Add):
+            y = x[0] + x[1]
+        elif isinstance(attrs, ops.Mul):
+            y = x[0] * x[1]
+        elif isinstance(attrs, ops.Table):
+            y = _function(attrs, x[0])
+        else:
+            y = _move(attrs, x)
+        act = getattr(attrs, "act", "none")
+        return F.relu(y) if act == "relu" else F.relu6(y) if act == "relu6" else y
+
+    def _integer(self, op: Op, x: list[Tensor]) -> Tensor:
+        assert self.qparams is not None
+        attrs, q_y = op.attrs, self.qparams[op.outputs[0]]
+        low, high = -128 - q_y.zero_point, 127 - q_y.zero_point
+        if isinstance(attrs, _WEIGHTED):
+            return torch.clamp(_round(self._requantised(op, x[0], q_y)), low, high)
+        if isinstance(attrs, ops.Add | ops.Mul):
+            scales = [self.qparams[n].scale[0] for n in op.inputs]
+            if isinstance(attrs, ops.Add):
+                ratio = odd_ratio(scales[0], scales[1], q_y.scale[0])
+                assert ratio is not None, f"{op.name}: scales without an odd ratio"
+                return torch.clamp(_Add.apply(x[0], x[1], *ratio), low, high)  # type: ignore[no-untyped-call, no-any-return]
+            pair = odd_ratio_mul(scales[0], scales[1], q_y.scale[0])
+            assert pair is not None, f"{op.name}: scales without an odd ratio"
+            return torch.clamp(_round(x[0].double() * x[1] * pair[0] / pair[1]).float(), low, high)
+        if isinstance(attrs, ops.Table):
+            q_x = self.qparams[op.inputs[0]]
+            real = _function(attrs, x[0].double() * float(q_x.scale[0])) / float(q_y.scale[0])
+            return torch.clamp(_round(real).float(), low, high)
+        return _move(attrs, x)
+
+    def _requantised(self, op: Op, x: Tensor, q_y: QParams) -> Tensor:
+        """f32(acc) * M, before rounding."""
+        assert self.qparams is not None
+        w, b = self._parameters_of(op)
+        s_x, s_y = torch.from_numpy(self.qparams[op.inputs[0]].scale), torch.from_numpy(q_y.scale)
+        with torch.no_grad():
+            s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
+            s_b = s_x * s_w
+            multiplier = s_b / s_y
+        w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
+        b_int = _round(b.double() / s_b.double())
+        bound = w[0].numel() * 127 * 255 + float(b_int.detach().abs().max())
+        if bound < _EXACT_FLOAT32:
+            acc = self._linear(op, x, w_int, b_int.float())
+        else:
+            acc = self._linear(op, x.double(), w_int.double(), b_int).float()
+        return acc * (multiplier.view(1, -1, 1, 1) if acc.ndim == 4 else multiplier)
+
+
+def _key(op: Op) -> str:
+    """ParameterDict keys must not hold dots."""
+    return op.name.replace(".", "/")
+
+
+def _move(attrs: ops.Attrs, x: list[Tensor]) -> Tensor:
+    """Operators that only move values."""
+    if isinstance(attrs, ops.Reshape):
+        return x[0].permute(0, 2, 3, 1).flatten(1)
+    if isinstance(attrs, ops.Concat):
+        return torch.cat(x, 1)
+    assert isinstance(attrs, ops.MaxPool2D), attrs
+    top, bottom, left, right = attrs.pads
+    padded = F.pad(x[0], (left, right, top, bottom), value=float("-inf")) if any(attrs.pads) else x[0]
+    return F.max_pool2d(padded, attrs.kernel, attrs.stride)
+
+
+def _function(attrs: ops.Table, x: Tensor) -> Tensor:
+    functions = {
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "gelu": F.gelu,
+        "silu": F.silu,
+        "hardswish": F.hardswish,
+        "hardsigmoid": F.hardsigmoid,
+    }
+    if attrs.fn == "elu":
+        return F.elu(x, attrs.alpha)
+    if attrs.fn == "leaky_relu":
+        return F.leaky_relu(x, attrs.alpha)
+    return functions[attrs.fn](x)

@@ -1,0 +1,50 @@
+"""Layers shared by the student families: convolution with TFLite's SAME padding, and initialisation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution whose padding equals TFLite's SAME on even sizes, so no PAD operator is needed.
+
+    Stride 1 pads symmetrically; stride 2 pads only below and to the right (kernel 3) or
+    one less above than below (kernel 5). x [N,I,H,W] -> [N,O,ceil(H/s),ceil(W/s)].
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, bias: bool) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=0, groups=groups, bias=bias)
+        total = kernel - stride if stride > 1 else kernel - 1
+        self.before, self.after = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
+        if self.before == self.after:
+            self.padding = (self.before, self.before)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.before != self.after:
+            x = F.pad(x, (self.before, self.after, self.before, self.after))
+        return super().forward(x)
+
+
+def initialise(net: nn.Module) -> None:
+    """He initialisation (He et al. 2015b, fan-out) from torch's current generator."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
+
+
+def count_values(net: nn.Module) -> int:
+    """Parameters and BatchNorm statistics: how Keras (and MLPerf Tiny) counts a network's size."""
+    statistics = (b for name, b in net.named_buffers() if not name.endswith("num_batches_tracked"))
+    return sum(t.numel() for t in [*net.parameters(), *statistics])
+
+
+def channels_last(net: nn.Module) -> nn.Module:
+    """Weights in channels-last order, which CPUs convolve faster."""
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

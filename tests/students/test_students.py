@@ -1,0 +1,54 @@
+"""The families: known sizes, and clear answers to wrong numbers."""
+
+import pytest
+import torch
+
+from edgedistill import students
+from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.ir.plan import macs
+from edgedistill.lower.passes import simplify
+from edgedistill.lower.trace import trace
+from edgedistill.students.blocks import count_values
+
+
+def test_resnet8_is_mlperf_tinys() -> None:
+    net = students.parse("resnet").build(10, 3)
+    assert count_values(net) == 78_666  # Banbury et al. 2021
+    total = sum(macs(simplify(trace(net, (32, 32, 3)))).values())
+    assert abs(total - 12.50e6) < 0.02e6
+
+
+@pytest.mark.parametrize("spec", ["resnet:width=4,depth=14", "mobilenet:width=8,depth=1,expansion=2,kernel=5"])
+def test_families_answer_for_any_numbers(spec: str) -> None:
+    net = students.parse(spec).build(7, 1)
+    assert net(torch.zeros(2, 1, 16, 16)).shape == (2, 7)
+
+
+def test_resolution_belongs_to_the_data() -> None:
+    assert students.parse("resnet:width=8,resolution=24").resolution == 24
+
+
+def test_unknown_family_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean resnet"):
+        students.parse("resnets")
+
+
+def test_unknown_number_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean width"):
+        students.parse("resnet:widht=8")
+
+
+@pytest.mark.parametrize("spec", ["resnet:width=-1", "resnet:width=x", "resnet:width"])
+def test_wrong_number(spec: str) -> None:
+    with pytest.raises(InputError, match="not a number above 0"):
+        students.parse(spec)
+
+
+def test_impossible_depth() -> None:
+    with pytest.raises(InputError, match="depths are 8, 14, 20"):
+        students.parse("resnet:depth=9").build(10, 3)
+
+
+def test_callable_that_cannot_be_imported() -> None:
+    with pytest.raises(InputError, match="cannot be imported"):
+        students.parse("no_such.module:net").build(10, 3)
