@@ -1,1 +1,68 @@
-"""TODO."""
+"""The table of file formats: who prints an artifact, and what it is for.
+
+A row names the module instead of importing it, so that reading the table loads no library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from edgedistill.errors import UnknownNameError
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir.graph import Graph
+
+
+class Write(Protocol):
+    """What prints one artifact: a file, or for Core ML a folder."""
+
+    def __call__(self, graph: Graph, meta: Metadata, path: Path, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class ExporterRow:
+    """One format: the file's suffix, what it is for, and the module whose ``write`` prints it."""
+
+    suffix: str
+    text: str
+    module: str
+
+    def load(self) -> Write:
+        """Imports the module and gives its ``write``."""
+        return cast(Write, importlib.import_module(self.module).write)
+
+    def write(self, graph: Graph, meta: Metadata, path: Path) -> None:
+        """Prints ``graph`` to ``path``."""
+        self.load()(graph, meta, path)
+
+
+EXPORTERS: Mapping[str, ExporterRow] = MappingProxyType(
+    {
+        "onnx": ExporterRow(
+            suffix=".onnx",
+            text="ONNX Runtime on phones, desktops, servers and in browsers",
+            module="edgedistill.export.onnx",
+        ),
+        "tflite": ExporterRow(
+            suffix=".tflite",
+            text="LiteRT (TensorFlow Lite) on Android, Linux boards and microcontrollers",
+            module="edgedistill.export.tflite",
+        ),
+        "coreml": ExporterRow(
+            suffix=".mlpackage",
+            text="Core ML on iPhone, iPad and Mac (iOS 17, macOS 14 and newer)",
+            module="edgedistill.export.coreml",
+        ),
+    }
+)
+
+
+def exporter_for(name: str) -> ExporterRow:
+    """The row named ``name``; an unknown name is an error that offers the nearest."""
+    if name not in EXPORTERS:
+        raise UnknownNameError("export format", name, EXPORTERS)
+    return EXPORTERS[name]
