@@ -7,7 +7,7 @@ that LiteRT's Python package ships, so a field's number is never written by hand
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -133,21 +133,23 @@ class ModelWriter:
         entry.buffer = self._add_buffer(data)
         self._metadata.append(entry)
 
-    def finish(self, name: str, description: str, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        """The file's bytes, with the signature ``serving_default`` over the named inputs and outputs."""
+    def finish(
+        self, name: str, description: str, inputs: Mapping[str, int], outputs: Mapping[str, int]
+    ) -> bytes:
+        """The file's bytes; ``inputs`` and ``outputs`` name tensors in the signature ``serving_default``."""
         import flatbuffers
 
         subgraph = self.schema.SubGraphT()
         subgraph.name = name
         subgraph.tensors = self._tensors
-        subgraph.inputs = np.asarray(inputs, np.int32)
-        subgraph.outputs = np.asarray(outputs, np.int32)
+        subgraph.inputs = np.array(list(inputs.values()), np.int32)
+        subgraph.outputs = np.array(list(outputs.values()), np.int32)
         subgraph.operators = self._operators
 
         signature = self.schema.SignatureDefT()
         signature.signatureKey = "serving_default"
-        signature.inputs = [self._named(index) for index in inputs]
-        signature.outputs = [self._named(index) for index in outputs]
+        signature.inputs = [self._named(*item) for item in inputs.items()]
+        signature.outputs = [self._named(*item) for item in outputs.items()]
 
         model = self.schema.ModelT()
         model.version = 3
@@ -161,9 +163,9 @@ class ModelWriter:
         builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
         return bytes(builder.Output())
 
-    def _named(self, index: int) -> Any:
+    def _named(self, name: str, index: int) -> Any:
         entry = self.schema.TensorMapT()
-        entry.name = self._tensors[index].name
+        entry.name = name
         entry.tensorIndex = index
         return entry
 

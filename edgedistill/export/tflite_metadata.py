@@ -84,7 +84,7 @@ def _input(b: Any, graph: Graph, name: str, meta: Metadata) -> int:
         b.PrependInt8Slot(0, _COLOR_SPACES[shape[3]], 0)  # color_space
         b.PrependUOffsetTRelativeSlot(1, size, 0)  # default_size
         content = _union(b, 3, _IMAGE_PROPERTIES, b.EndObject())
-        description = "pixels 0..255, normalised as (pixel - mean) / std; int8: pixel - 128"
+        description = "pixels 0..255; real value (pixel - mean) / std, then the tensor's own quantisation"
     else:
         content = _union(b, 3, _FEATURE_PROPERTIES, _table(b, {}, size=0))
         description = "features"
