@@ -1,0 +1,53 @@
+"""Counts right answers of a runtime on test images, and which class is taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+REAL_STEP = 64.0  # a float32 file takes real = (pixel - 128) / 64, the int8 file q = pixel - 128
+
+
+def to_int8(images_NHWC: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """``q = pixel - 128``: no value is lost."""
+    return (images_NHWC.astype(np.int16) - 128).astype(np.int8)
+
+
+def to_real(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``(pixel - 128) / 64``, which float32 holds exactly."""
+    return np.asarray((images_NHWC.astype(np.float32) - 128) / REAL_STEP, np.float32)
+
+
+def top1(
+    run: Callable[[NDArray[Any]], NDArray[Any]],
+    images_NHWC: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    batch: int = 250,
+    *,
+    prepare: Callable[[NDArray[np.uint8]], NDArray[Any]] = to_int8,
+) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """Share of right top answers, and the confusion matrix [true class][answer] of counts.
+
+    Args:
+        run: inputs [N, H, W, C] to scores [N, classes]; the first of equal scores wins.
+        images_NHWC: uint8 images.
+        labels: true classes [N].
+        batch: images per call.
+        prepare: pixels to the model's input.
+    """
+    assert len(images_NHWC) == len(labels) and len(labels) > 0, "images and labels of equal, non-zero number"
+    answers = []
+    classes = 0
+    for start in range(0, len(labels), batch):
+        scores = run(prepare(np.asarray(images_NHWC[start : start + batch])))
+        scores = scores.reshape(scores.shape[0], -1)
+        classes = scores.shape[1]
+        answers.append(scores.argmax(axis=1))
+    answer = np.concatenate(answers)
+    side = max(classes, int(labels.max()) + 1)
+    confusion = np.zeros((side, side), np.int64)
+    np.add.at(confusion, (labels, answer), 1)
+    return float((answer == labels).mean()), tuple(tuple(int(n) for n in row) for row in confusion)

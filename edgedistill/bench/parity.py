@@ -1,0 +1,227 @@
+"""Compares every runtime with the interpreter, value by value, before an artifact is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.bench.coreml import coreml
+from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, check_digests, split
+from edgedistill.errors import EdgeDistillError, GateError, InputError, ParityError
+from edgedistill.ir import golden, interpret, serial
+from edgedistill.ir.graph import Graph
+from edgedistill.record import Parity
+from edgedistill.runners import RUNNERS
+
+BATCH = 250  # inputs per call: bounds the memory of the interpreter's intermediate values
+
+Int8 = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first value, in the graph's order, that a runtime computes differently."""
+
+    runtime: str
+    tensor: str
+    values: int
+    differing: int
+    max_lsb: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runtime}: {self.tensor!r} differs first, in {self.differing} of {self.values} values, "
+            f"at most {self.max_lsb} LSB"
+        )
+
+
+def compare(expected: Int8, got: NDArray[Any]) -> tuple[int, int, int, int]:
+    """(identical values, values, worst difference in LSB, top answers that changed).
+
+    The top answer is the argmax of each row [N, ...]; the first of equal values wins.
+    """
+    if expected.shape != got.shape or expected.dtype != got.dtype:
+        raise ParityError(
+            f"a runtime answered {got.dtype} {list(got.shape)} "
+            f"where the interpreter answers {expected.dtype} {list(expected.shape)}",
+            fix="export the model again",
+        )
+    if expected.size == 0:
+        return 0, 0, 0, 0
+    lsb = np.abs(expected.astype(np.int32) - got.astype(np.int32))
+    rows = len(expected)
+    flips = expected.reshape(rows, -1).argmax(axis=1) != got.reshape(rows, -1).argmax(axis=1)
+    return int((lsb == 0).sum()), int(lsb.size), int(lsb.max()), int(flips.sum())
+
+
+def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
+    """Runs ``x`` int8 [N, ...] through every int8 file of ``folder`` and the interpreter.
+
+    Files of formats that were not asked for are left out; a runtime that cannot run here is
+    a row with how='not run'.
+
+    Raises:
+        ParityError: a runtime refuses a file or answers in another shape.
+    """
+    name, answer = graph.inputs[0], graph.outputs[0]
+
+    def interpreter(family: interpret.Family) -> Int8:
+        parts = [interpret.run(graph, {name: part}, family=family)[answer] for part in _batches(x)]
+        return np.concatenate(parts).astype(np.int8, copy=False)
+
+    present = [folder / file for file in INT8 if (folder / file).exists()]
+    expected_f = interpreter("F") if present else np.zeros((0,), np.int8)
+    rows = [_against(path, expected_f, x, "F") for path in present]
+    rows += [_against(path, interpreter("D"), x, "D") for path in present if path.suffix == ".tflite"]
+    if (folder / COREML).exists():
+        rows.append(coreml(folder / COREML, graph))
+    return tuple(rows)
+
+
+def verify_dir(path: Path) -> tuple[Parity, ...]:
+    """Proves a finished build again from its files alone: digests, then golden inputs in each runtime.
+
+    Args:
+        path: a build's folder, or one model with golden.npz beside it.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+        GateError: a file was altered since it was built, or a runtime refuses it.
+    """
+    folder, models = split(path)
+    vectors = folder / GOLDEN
+    if not vectors.exists():
+        raise InputError(
+            f"there is no {GOLDEN}, so there is nothing to compare with",
+            where=str(folder),
+            fix="copy it from the build's folder",
+        )
+    check_digests(folder, None if path == folder else (*models, vectors))
+    x, expected = _golden(vectors)
+    graph = _graph(folder / GRAPH)
+    rows = []
+    for model in models:
+        if "float32" in model.name:
+            continue  # golden vectors are int8
+        if model.suffix == ".mlpackage":
+            rows.append(coreml(model, graph))
+            continue
+        rows.append(_against(model, expected, x, "F"))
+        if model.suffix == ".tflite" and graph is not None:
+            reference = interpret.run(graph, {graph.inputs[0]: x}, family="D")[graph.outputs[0]]
+            rows.append(_against(model, reference.astype(np.int8, copy=False), x, "D"))
+    if not rows:
+        raise InputError(
+            "there is no int8 model to verify; golden vectors are int8",
+            where=str(path),
+            fix=f"give {' or '.join(INT8)}",
+        )
+    return tuple(rows)
+
+
+def layerwise(graph: Graph, folder: Path, x: Int8) -> Divergence | None:
+    """The first tensor, in the graph's order, that any runtime computes differently from family F.
+
+    Runtimes fuse operators, so only the tensors that a runtime shows are compared.
+    """
+    every = interpret.run(graph, {graph.inputs[0]: x}, family="F", keep=True)
+    for path in (folder / file for file in INT8 if (folder / file).exists()):
+        runner, label = _open(path, "F")
+        shown = runner.run_all(x)
+        for name in graph.activations():
+            got = shown.get(name)
+            if got is None or got.shape != every[name].shape or got.dtype != np.int8:
+                continue
+            identical, values, worst, _ = compare(every[name], got)
+            if identical != values:
+                return Divergence(label, name, values, values - identical, worst)
+    return None
+
+
+def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family) -> Parity:
+    """One file in its runtime against values of the interpreter."""
+    runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
+    if not RUNNERS[runtime].can_run_here:
+        return Parity(
+            runtime=runtime, artifact=path.name, family=family, how="not run", note="not installed here"
+        )
+    runner, label = _open(path, family)
+    try:
+        got = np.concatenate([runner.run(part) for part in _batches(x)])
+        identical, values, worst, flips = compare(expected, got)
+    except ParityError as error:
+        raise ParityError(error.what, where=str(path), fix=error.fix) from error
+    except InputError as error:
+        raise GateError(
+            f"{label} cannot run this file: {error.what}", where=str(path), fix=error.fix
+        ) from error
+    return Parity(
+        runtime=label,
+        artifact=path.name,
+        family=family,
+        how="measured",
+        values=values,
+        identical=identical,
+        max_lsb=worst,
+        top1_flips=flips,
+        note=f"{len(x)} inputs" + (", session.qdqisint8allowed=1" if _is_qdq(path) else ""),
+    )
+
+
+def _open(path: Path, family: interpret.Family) -> tuple[Any, str]:
+    """The loaded model and the runtime's name; a file that a runtime refuses fails the gate."""
+    make: Callable[[], Any]
+    if path.suffix == ".tflite":
+        from edgedistill.runners.litert import LiteRt
+
+        kind = "litert-reference" if family == "D" else "litert-xnnpack"
+
+        def make() -> Any:
+            return LiteRt(path, reference=family == "D")
+    else:
+        from edgedistill.runners.ort import Ort
+
+        kind = "onnxruntime"
+
+        def make() -> Any:
+            return Ort(path, qdq_int8=_is_qdq(path))
+
+    try:
+        runner = make()
+    except EdgeDistillError as error:
+        raise GateError(f"{kind} refuses the file: {error.what}", where=str(path), fix=error.fix) from error
+    return runner, f"{kind} {runner.version}"
+
+
+def _is_qdq(path: Path) -> bool:
+    """Whether an ONNX file is written in the QDQ form (its own metadata says so)."""
+    if path.suffix != ".onnx":
+        return False
+    import onnx
+
+    try:
+        model = onnx.load(path)
+    except (
+        Exception
+    ):  # protobuf's errors share no public class; the runtime names what is wrong with the file
+        return False
+    return any(p.key == "form" and p.value == "qdq" for p in model.metadata_props)
+
+
+def _batches(x: Int8) -> Iterator[Int8]:
+    for start in range(0, len(x), BATCH):
+        yield x[start : start + BATCH]
+
+
+def _golden(path: Path) -> tuple[Int8, Int8]:
+    vectors = golden.load(path)
+    return vectors.inputs, vectors.outputs
+
+
+def _graph(path: Path) -> Graph | None:
+    return serial.load(path) if path.exists() else None

@@ -1,0 +1,202 @@
+"""Draws the report's charts as inline SVG, so that the page needs no script and no network.
+
+Colours come from the page's style sheet through class names, so that dark mode and print
+recolour the charts too. Every label is escaped here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 560, 280  # of a line chart, in its own units; the page scales it
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 36
+MAX_CELLS = 2_500  # of a confusion matrix: the page stays small with many classes
+MAX_LABELLED = 24  # classes; past this the matrix has no room for names and counts
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: ``points`` are (x, y); ``css`` names its colour class in the page."""
+
+    label: str
+    css: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal reference line."""
+
+    label: str
+    value: float
+
+
+def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
+    """Round numbers that cover [low, high]: steps of 1, 2 or 5 times a power of ten."""
+    span = high - low if high > low else abs(high) or 1.0
+    rough = span / max(1, count - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(i * step for i in range(first, max(last, first + 1) + 1))
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1e4 else f"{value:.3g}"
+
+
+def _text(css: str, x: float, y: float, content: str, anchor: str = "start", more: str = "") -> str:
+    return (
+        f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{escape(content)}</text>'
+    )
+
+
+def lines(
+    title: str,
+    series: Sequence[Series],
+    *,
+    percent: bool = False,
+    divider: tuple[float, str] | None = None,
+    levels: Sequence[Level] = (),
+) -> Markup:
+    """Lines over epochs. ``divider``: (x, label) starts a shaded stage."""
+    series = [s for s in series if s.points]
+    if not series:
+        return Markup('<p class="empty">Nothing was trained in this build.</p>')
+    xs = [x for s in series for x, _ in s.points]
+    ys = [y for s in series for _, y in s.points if math.isfinite(y)] + [level.value for level in levels]
+    if not ys:
+        return Markup('<p class="empty">No finite value was recorded.</p>')
+    marks = ticks(min(ys), min(1.0, max(ys)) if percent else max(ys))
+    x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
+    y_low, y_high = marks[0], marks[-1]
+
+    def px(x: float) -> str:
+        return f"{LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT):.1f}"
+
+    def py(y: float) -> str:
+        return f"{HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM):.1f}"
+
+    out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    if divider:
+        x, label = divider
+        start = px(max(x_low, x - 0.5))
+        wide = WIDTH - RIGHT - float(start)
+        out.append(
+            f'<rect class="stage" x="{start}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
+        )
+        out.append(
+            _text("tick", WIDTH - RIGHT - 4, HEIGHT - BOTTOM - 9 if percent else TOP + 15, label, "end")
+        )
+    for mark in marks:
+        text = f"{100 * mark:.4g} %" if percent else _number(mark)
+        out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(mark)}" y2="{py(mark)}"/>')
+        out.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{py(mark)}" dy=".33em" text-anchor="end">{text}</text>'
+        )
+    for mark in ticks(x_low, x_high, 6):
+        if x_low <= mark <= x_high and mark == int(mark):
+            out.append(_text("tick", float(px(mark)), HEIGHT - BOTTOM + 18, str(int(mark)), "middle"))
+    out.append(_text("tick", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 2, "epoch", "middle"))
+    for level in levels:
+        height = py(level.value)
+        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')
+        above = float(height) + (-5 if float(height) - TOP > 22 else 14)
+        out.append(f'<text class="tick" x="{LEFT + 6}" y="{above:.1f}">{escape(level.label)}</text>')
+    for s in series:
+        finite = [(x, y) for x, y in s.points if math.isfinite(y)]
+        path = " ".join(f"{px(x)},{py(y)}" for x, y in finite)
+        out.append(f'<polyline class="line {escape(s.css)}" points="{path}"/>')
+        for x, y in finite if len(finite) <= 60 else finite[-1:]:
+            shown = f"{100 * y:.2f} %" if percent else f"{y:.4g}"
+            out.append(
+                f'<circle class="dot {escape(s.css)}" cx="{px(x)}" cy="{py(y)}" r="2.6">'
+                f"<title>{escape(s.label)}, epoch {int(x)}: {shown}</title></circle>"
+            )
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def bars(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, float]]]], unit: str) -> Markup:
+    """Horizontal bars: groups of (label, [(bar label, css class, value)]), longest bar full width."""
+    values = [value for _, rows in groups for _, _, value in rows]
+    if not values:
+        return Markup('<p class="empty">No latency was measured in this build.</p>')
+    top = max(max(values), 1e-12)
+    bar, gap, head, label_width, number_width = 20, 5, 24, 76, 92
+    full = WIDTH - label_width - number_width
+    height = sum(head + len(rows) * (bar + gap) + 10 for _, rows in groups)
+    out = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
+    y = 0
+    for name, rows in groups:
+        out.append(f'<text class="group" x="0" y="{y + 15}">{escape(name)}</text>')
+        y += head
+        for label, css, value in rows:
+            long = max(2.0, value / top * full)
+            middle = y + bar / 2
+            out.append(f'<text class="tick" x="0" y="{middle}" dy=".33em">{escape(label)}</text>')
+            out.append(
+                f'<rect class="bar {escape(css)}" x="{label_width}" y="{y}" '
+                f'width="{long:.1f}" height="{bar}" rx="3">'
+                f"<title>{escape(name)}, {escape(label)}: {value:.4g} {escape(unit)}</title></rect>"
+            )
+            out.append(
+                f'<text class="value" x="{label_width + long + 8:.1f}" y="{middle}" dy=".33em">'
+                f"{value:.3g} {escape(unit)}</text>"
+            )
+            y += bar + gap
+        y += 10
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
+    """True class by row, answer by column; shade is the share of the row."""
+    if not matrix:
+        return Markup('<p class="empty">No confusion matrix was recorded.</p>')
+    n = len(matrix)
+    names = [str(labels[i]) if i < len(labels) else str(i) for i in range(n)]
+    labelled = n <= MAX_LABELLED
+    longest = min(14, max(len(name) for name in names)) if labelled else 0
+    cell = 34 if n <= 12 else 26 if labelled else max(2.0, 560 / n)
+    left = 34 + 7.2 * longest
+    below = 24 + (5.6 * longest + 10 if labelled else 8)
+    width, height = left + n * cell + (8 + 4 * longest if labelled else 4), n * cell + below + 4
+    out = [f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="Confusion matrix">']
+    out.append(f'<rect class="board" x="{left:.1f}" y="2" width="{n * cell:.1f}" height="{n * cell:.1f}"/>')
+    cells = [(count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
+    cells.sort(key=lambda c: (-c[0], c[1], c[2]))
+    for count, i, j in cells[:MAX_CELLS]:
+        share = count / max(1, sum(matrix[i]))
+        css = "right" if i == j else "wrong"
+        x, y = left + j * cell, 2 + i * cell
+        strength = 0.12 + 0.88 * math.sqrt(share)
+        tip = f"<title>{escape(names[i])} taken for {escape(names[j])}: {count} ({100 * share:.1f} %)</title>"
+        out.append(
+            f'<rect class="cell {css}" x="{x + 0.5:.1f}" y="{y + 0.5:.1f}" width="{cell - 1:.1f}" '
+            f'height="{cell - 1:.1f}" rx="2" fill-opacity="{strength:.2f}">{tip}</rect>'
+        )
+        if labelled:
+            tone = "strong" if strength > 0.6 else "weak"
+            out.append(_text(f"count {tone}", x + cell / 2, y + cell / 2, str(count), "middle", 'dy=".35em"'))
+    if labelled:
+        for i, name in enumerate(names):
+            short = name if len(name) <= 14 else name[:13] + "…"
+            centre = 2 + (i + 0.5) * cell
+            out.append(
+                f'<text class="tick" x="{left - 6:.1f}" y="{centre:.1f}" dy=".35em" text-anchor="end">'
+                f"{escape(short)}</text>"
+            )
+            x, y = left + (i + 0.5) * cell, n * cell + 16
+            turn = f'transform="rotate(40 {x:.1f} {y:.1f})"' if longest > 3 else ""
+            anchor = "start" if longest > 3 else "middle"
+            out.append(_text("tick", x, y, short, anchor, turn))
+    side = 2 + n * cell / 2
+    out.append(_text("axis", 12, side, "true class", "middle", f'transform="rotate(-90 12 {side:.1f})"'))
+    out.append(_text("axis", left + n * cell / 2, height - 6, "answer", "middle"))
+    out.append("</svg>")
+    return Markup("".join(out))

@@ -1,0 +1,148 @@
+"""The report holds what the record says, harmlessly, on one small page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedistill.record import Accuracy, BuildRecord, EpochLog
+from edgedistill.report.html import render
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _parsed(page: str) -> tuple[_Tags, str]:
+    parser = _Tags()
+    parser.feed(page)
+    return parser, re.sub(r"\s+", " ", " ".join(parser.text))
+
+
+def test_headline_and_tables(record: BuildRecord) -> None:
+    _, text = _parsed(render(record))
+    assert "answers 93.0 % of 10,000 test images right (−2.2 points against its teacher)" in text
+    assert "It takes 96.3 kB, 3.3 times smaller than in float32." in text
+    assert "same bits in 2 of the 3 runtimes that ran here" in text
+    assert "3.2× as fast as float32, litert 2.3.0" in text
+    assert "3 differ, at most 1 LSB" in text
+    assert "b2" * 32 in text  # a digest in full
+    assert "0.412 / 0.453 / 0.577" in text
+    assert "12,501,632" in text
+    assert "timm:" in text and "distill.temperature" in text
+    assert "the teacher is right on 95.2 % of the test images only" in text
+
+
+def test_not_run_is_shown_as_not_run(record: BuildRecord) -> None:
+    page = render(record)
+    row = page[page.index("coreml<span") :]
+    assert '<span class="pill idle">not run</span>' in row[: row.index("</tr>")]
+    assert "no energy meter" in page
+
+
+def test_hostile_names_are_text(record: BuildRecord) -> None:
+    hostile = record.model_copy(update={"target": '"><img src=x onerror=alert(1)>'})
+    page = render(hostile)
+    parser, text = _parsed(page)
+    assert "script" not in parser.tags and "img" not in parser.tags
+    assert not [name for name, _ in parser.attributes if name.startswith("on")]
+    assert HOSTILE in text
+    assert "onerror=alert(1)>" in text
+
+
+def test_self_contained_and_small(record: BuildRecord) -> None:
+    page = render(record)
+    assert not re.search(r"(src|href)\s*=|url\(|@import|https?://", page)
+    assert "prefers-color-scheme: dark" in page and "@media print" in page
+    assert len(page.encode()) < 500_000
+
+
+def test_many_classes_and_epochs_stay_under_the_limit(record: BuildRecord) -> None:
+    rng = np.random.default_rng(0)
+    confusion = tuple(tuple(int(n) for n in row) for row in rng.integers(0, 9, (200, 200)))
+    epochs = tuple(
+        EpochLog(
+            stage="distill", epoch=i, loss=1.0, validation_accuracy=0.5, images_per_s=1, seconds=1, lr=0.1
+        )
+        for i in range(600)
+    )
+    labels = tuple(f"class number {i}" for i in range(200))
+    page = render(record.model_copy(update={"confusion": confusion, "epochs": epochs, "labels": labels}))
+    assert len(page.encode()) < 500_000
+
+
+def test_an_empty_record_renders(record: BuildRecord) -> None:
+    bare = record.model_copy(
+        update={
+            "accuracy": Accuracy(),
+            "artifacts": (),
+            "parity": (),
+            "measurements": (),
+            "epochs": (),
+            "confusion": (),
+            "warnings": (),
+        }
+    )
+    _, text = _parsed(render(bare))
+    assert "Nothing was measured in this build." in text
+    assert "No runtime was compared in this build." in text
+
+
+def test_not_exact_graph_names_its_operators(record: BuildRecord) -> None:
+    graph = record.graph.model_copy(
+        update={"exact_by_construction": False, "inexact_ops": ("ADD block1.add",)}
+    )
+    _, text = _parsed(render(record.model_copy(update={"graph": graph})))
+    assert "Not exact by construction: ADD block1.add" in text
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH to draw the page")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_browser_draws_it(record: BuildRecord, tmp_path: Path, width: int) -> None:
+    from PIL import Image
+
+    page, shot = tmp_path / "report.html", tmp_path / "shot.png"
+    page.write_text(render(record), encoding="utf-8")
+    subprocess.run(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},1600",
+            f"--screenshot={shot}",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    with Image.open(shot) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.shape == (1600, width)
+    assert len(np.unique(pixels)) > 20  # not a blank page
+    quarters = np.array_split(pixels, 4)
+    assert all(quarter.std() > 5 for quarter in quarters)  # content from top to bottom
