@@ -1,1 +1,113 @@
-"""TODO."""
+"""Data sets: found by their path, decoded once, divided into three disjoint splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgedistill.data import callables, digits, folder, npz, parquet, prepare, python
+from edgedistill.data.source import Source
+from edgedistill.data.types import ImageData, Split
+from edgedistill.errors import DataError, UnknownNameError
+from edgedistill.recipe import DataSection
+
+__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load"]
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """One kind of data source: how it is written, what it is, what else it needs."""
+
+    spec: str
+    purpose: str
+    needs: str = ""
+
+
+SOURCES: Mapping[str, SourceKind] = {
+    "digits": SourceKind("digits", "built in: 1,797 grey images of 8x8 pixels, 10 classes"),
+    "folder": SourceKind(
+        "FOLDER", "one folder per class with JPEG, PNG, WebP, BMP or GIF files; train/ val/ test/ above if there"
+    ),
+    "parquet": SourceKind(
+        "FILE.parquet or FOLDER", "image parquet as on the Hugging Face hub: train*.parquet, test*.parquet"
+    ),
+    "npz": SourceKind("FILE.npz", "NumPy arrays x and y, and x_test and y_test if there"),
+    "python": SourceKind("module:callable", "a callable that returns (images, labels) or a torch Dataset"),
+}
+
+
+def load(
+    section: DataSection,
+    *,
+    seed: int,
+    cache: Path,
+    trust: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageData:
+    """The data set of a recipe, decoded into ``cache`` on first use and memory-mapped from there.
+
+    A test split that the source lacks is drawn with a fixed seed, so that it is the same for every ``seed``;
+    ``seed`` decides the validation split and which examples ``limit`` keeps.
+
+    Args:
+        section: source, shares, resolution, limit.
+        seed: of the validation split.
+        cache: a folder; the data set lands in ``cache/data/KEY``.
+        trust: allow pickled arrays in .npz files.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: a data set that cannot be used, with the reason.
+    """
+    source = _read(section.source, trust)
+    if section.test is not None:
+        source = _with_test(source, _read(section.test, trust), section.test)
+    options = section.model_dump(exclude={"augment", "source", "test"})
+    key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, seed], sort_keys=True)
+    key = hashlib.sha256(key_text.encode()).hexdigest()[:32]
+    return prepare.prepared(source, section, seed, cache / "data" / key, progress)
+
+
+def _read(spec: str, trust: bool) -> Source:
+    if spec == "digits":
+        return digits.read()
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return parquet.read(path) if parquet.files_in(path) else folder.read(path)
+    if path.is_file():
+        if path.suffix.lower() == ".parquet":
+            return parquet.read(path)
+        if path.suffix.lower() == ".npz":
+            return npz.read(path, trust=trust)
+        raise DataError(
+            f"a {path.suffix or 'file without suffix'} is not a known kind of data",
+            where=str(path),
+            fix="; ".join(f"{kind.spec}: {kind.purpose}" for kind in SOURCES.values()),
+        )
+    if callables.looks_like(spec) and not path.is_absolute():
+        return python.read(spec)
+    if "/" not in spec and "\\" not in spec and "." not in spec:
+        raise UnknownNameError("data source", spec, ["digits", "FOLDER", "FILE.parquet", "FILE.npz", "module:callable"])
+    raise DataError("no such file or folder", where=spec, fix="check the path (data.source or --data)")
+
+
+def _with_test(source: Source, other: Source, spec: str) -> Source:
+    """The test pool of ``other`` (or all of it), its classes renumbered by name."""
+    pool = other.test or other.train
+    unknown = sorted(set(other.labels) - set(source.labels))
+    if unknown:
+        raise DataError(
+            f"the test source has classes that the training source lacks: {', '.join(unknown[:5])}",
+            where=spec,
+            fix=f"the training classes: {', '.join(source.labels[:10])}",
+        )
+    number = np.array([source.labels.index(name) for name in other.labels], dtype=np.int64)
+    if len(pool) and int(pool.labels.max()) >= len(number):
+        raise DataError(f"labels out of range: {pool.labels.max()}", where=spec, fix=f"0..{len(number) - 1} are known")
+    identity = hashlib.sha256(f"{source.identity}{other.identity}".encode()).hexdigest()
+    return replace(source, test=replace(pool, labels=number[pool.labels]), identity=identity)

@@ -1,1 +1,153 @@
-"""TODO."""
+"""Teachers: whatever the network came as, uint8 images go in and float32 logits come out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.data import callables
+from edgedistill.errors import TeacherError, UnknownNameError
+from edgedistill.recipe import TeacherSection
+from edgedistill.teachers import (
+    builtin,
+    checkpoint,
+    exported,
+    huggingface,
+    keras,
+    module,
+    onnx,
+    preprocess,
+    timm,
+)
+from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.types import Teacher
+
+__all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
+
+
+@dataclass(frozen=True)
+class TeacherKind:
+    """One kind of teacher: how it is written, what it is, what it needs beyond a plain installation."""
+
+    spec: str
+    purpose: str
+    load: Callable[[Request], Loaded]
+    needs: str = ""
+
+
+TEACHERS: Mapping[str, TeacherKind] = {
+    "digits": TeacherKind("digits", "built in: a small residual net for the built-in digits", builtin.load),
+    "checkpoint": TeacherKind(
+        "FILE.pt|.pth|.th|.ckpt|.safetensors@module:callable",
+        "weights, and the function that builds their network",
+        checkpoint.load,
+    ),
+    "exported": TeacherKind("FILE.pt2", "a network saved by torch.export", exported.load),
+    "onnx": TeacherKind("FILE.onnx", "an ONNX model, run by ONNX Runtime", onnx.load),
+    "timm": TeacherKind("timm:NAME", "a pretrained network of timm", timm.load, "edgedistill[timm]"),
+    "hf": TeacherKind(
+        "hf:NAME or hf:FOLDER",
+        "an image classifier of Hugging Face transformers",
+        huggingface.load,
+        "edgedistill[transformers]",
+    ),
+    "keras": TeacherKind("keras:FILE", "a Keras model", keras.load, "edgedistill[tensorflow]"),
+    "python": TeacherKind("module:callable", "a function that returns a torch module with its weights", module.load),
+}
+
+
+def load(
+    section: TeacherSection, *, classes: int, image_shape: tuple[int, int, int], trust: bool = False
+) -> Teacher:
+    """The teacher of a recipe, tried on one image.
+
+    Args:
+        section: spec, normalisation, resolution, batch.
+        classes: how many the data set has.
+        image_shape: (H, W, C) of the images that it will get.
+        trust: allow files whose reading can run code.
+
+    Raises:
+        TeacherError: a teacher that cannot be used, with the reason.
+    """
+    kind, body = _kind(section.spec)
+    loaded = TEACHERS[kind].load(Request(section.spec, body, classes, trust))
+    channels = loaded.channels if loaded.channels is not None else image_shape[2]
+    if image_shape[2] not in (channels, 1) or channels not in (1, 3):
+        raise TeacherError(
+            f"the teacher takes {channels} channel(s), the images have {image_shape[2]}",
+            where=f"teacher {section.spec}",
+            fix="use a teacher for colour images" if channels == 1 else "use a teacher with 1 or 3 input channels",
+        )
+    size = (section.resolution, section.resolution) if section.resolution is not None else loaded.size
+    mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)
+    before = preprocess.Preprocess(channels, size, mean, std)
+
+    def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        parts = [
+            loaded.forward(before(np.asarray(images_NHWC[start : start + section.batch])))
+            for start in range(0, len(images_NHWC), section.batch)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, classes), dtype=np.float32)
+
+    _try_out(logits, classes, image_shape, section)
+    fingerprint = hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
+    return Teacher(loaded.name, logits, fingerprint, loaded.parameters, loaded.notes)
+
+
+def _kind(spec: str) -> tuple[str, str]:
+    """(row of TEACHERS, spec without its kind)."""
+    if spec == "digits":
+        return "digits", spec
+    prefix, colon, rest = spec.partition(":")
+    if colon and prefix in ("timm", "hf", "keras"):
+        return prefix, rest
+    file = spec.rpartition("@")[0] or spec
+    suffix = Path(file).suffix.lower()
+    if suffix in checkpoint.SUFFIXES:
+        return "checkpoint", spec
+    if suffix == ".pt2":
+        return "exported", spec
+    if suffix == ".onnx":
+        return "onnx", spec
+    if callables.looks_like(spec):
+        return "python", spec
+    if Path(spec).exists() or "/" in spec:
+        raise TeacherError(
+            f"a {suffix or 'path without suffix'} is not a known kind of teacher",
+            where=spec,
+            fix="; ".join(f"{row.spec}: {row.purpose}" for row in TEACHERS.values()),
+        )
+    raise UnknownNameError("teacher", spec, [row.spec for row in TEACHERS.values()], where="teacher.spec")
+
+
+def _try_out(
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    classes: int,
+    image_shape: tuple[int, int, int],
+    section: TeacherSection,
+) -> None:
+    where = f"teacher {section.spec}"
+    shape = list(image_shape)
+    try:
+        out = logits(np.full((1, *image_shape), 128, dtype=np.uint8))
+    except TeacherError:
+        raise
+    except Exception as cause:  # torch, ONNX Runtime and Keras each raise their own kinds for a bad shape
+        raise TeacherError(
+            f"the teacher fails on an image {shape}: {str(cause).splitlines()[0][:200] if str(cause) else repr(cause)}",
+            where=where,
+            fix="set teacher.resolution to the size that it was trained on, or use a teacher for such images",
+        ) from cause
+    if out.shape != (1, classes):
+        raise TeacherError(
+            f"the teacher answers with shape {list(out.shape)} for one image, expected [1, {classes}]: "
+            f"the data set has {classes} classes",
+            where=where,
+            fix="use a teacher trained on these classes, or a data set with the teacher's",
+        )

@@ -1,0 +1,55 @@
+"""Divides examples into train, validation and test so that no two splits share an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+def hold_out(
+    labels: NDArray[np.int64], digests: Sequence[bytes], share: float, rng: np.random.Generator
+) -> tuple[Indices, Indices]:
+    """Splits 0..N-1 into (kept, held out), class by class; copies of an image stay on one side.
+
+    Args:
+        labels: class numbers [N].
+        digests: one hash per image [N]; equal hashes mean equal images.
+        share: of each class's different images that are held out; at least one, and at least one is kept.
+    """
+    first: dict[bytes, int] = {}
+    leader = np.array([first.setdefault(d, i) for i, d in enumerate(digests)], dtype=np.int64)  # [N]
+    held = np.zeros(len(labels), dtype=bool)
+    for number in np.unique(labels):
+        members = np.flatnonzero((labels == number) & (leader == np.arange(len(labels))))
+        if len(members) < 2:
+            continue
+        count = min(len(members) - 1, max(1, round(share * len(members))))
+        held[rng.permutation(members)[:count]] = True
+    held = held[leader]
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def thin_out(labels: NDArray[np.int64], limit: int, rng: np.random.Generator) -> Indices:
+    """At most ``limit`` of 0..N-1 with the classes' shares kept (largest remainders), in rising order."""
+    if len(labels) <= limit:
+        return np.arange(len(labels), dtype=np.int64)
+    numbers, counts = np.unique(labels, return_counts=True)
+    exact = counts * (limit / len(labels))
+    quota = np.maximum(np.floor(exact).astype(np.int64), np.minimum(2, counts))
+    by_remainder = np.argsort(-(exact - np.floor(exact)), kind="stable")
+    for index in by_remainder[: max(0, limit - int(quota.sum()))]:
+        quota[index] += 1
+    while quota.sum() > limit:  # the minimum of two has pushed the sum over: the largest classes give back
+        quota[np.argmax(quota)] -= 1
+    picked = [rng.permutation(np.flatnonzero(labels == n))[:q] for n, q in zip(numbers, quota, strict=True)]
+    return np.sort(np.concatenate(picked))
+
+
+def shared(digests: Sequence[bytes], others: Sequence[bytes]) -> NDArray[np.bool_]:
+    """True where an image of the first list is also in the second."""
+    known = set(others)
+    return np.array([d in known for d in digests], dtype=bool)

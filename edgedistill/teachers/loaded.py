@@ -1,0 +1,35 @@
+"""What each kind of teacher hands over: a function on normalised pixels, and what it knows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # [N,C,H,W] -> [N,classes]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. ``body`` is the spec without its kind: the file, the name, module:callable."""
+
+    spec: str
+    body: str
+    classes: int
+    trust: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A teacher before normalisation and resizing are put in front of it."""
+
+    name: str
+    forward: Forward
+    identity: bytes  # sha256 of weights and architecture
+    parameters: int | None = None
+    channels: int | None = None  # None: whatever the images have
+    size: tuple[int, int] | None = None  # (H, W) where the network takes one size only
+    mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # on x/255, where the network says so
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Small weights that this project trained itself, with their cards; installed as edgedistill.builtin."""
