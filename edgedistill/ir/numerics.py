@@ -1,0 +1,248 @@
+"""Says once what int8 arithmetic means: scales, rounding, requantisation, ADD and MUL, in both families.
+
+Family F is what XNNPACK and ONNX Runtime compute: one float32 multiplication, rounded half
+to even. Family D is what TFLite's reference kernels and TFLite Micro compute: gemmlowp's
+fixed point, rounded twice, half away from zero. They differ by at most one unit.
+
+ADD and MUL are the same in every runtime when their scales stand in a ratio ``p / q`` with
+odd ``q``: no sum then lies on a half, so every kernel's error is smaller than the distance
+to one. ``odd_ratio`` recognises such scales and ``snap_add`` makes them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgedistill.ir.graph import QParams
+
+Int8 = NDArray[np.int8]
+Scale = float | np.floating[Any]
+
+MAX_DENOMINATOR = 1023
+"""Largest ``q * 2**floor(log2(max ratio))`` at which all kernels were seen to agree on every pair."""
+
+_DENOMINATOR = 255  # snapped scales: as fine as an int8 range, and ratios up to 8 stay under MAX_DENOMINATOR
+_MAX_P = 8 * _DENOMINATOR - 1
+_MAX_RATIO_MUL = 255
+# Scales are float32, so a ratio is p/q only nearly. Two operands of at most 255 steps, ratios below
+# 2 * 1023 / q: an error under 1 / (4 * 255 * 2046) keeps every sum on its side of the half, 1 / 2q away.
+_TOLERANCE = 4e-7
+_IDEMPOTENT = 1e-6  # snapping snapped scales again changes nothing
+
+
+def multiplier(s_x: ArrayLike, s_w: ArrayLike, s_y: ArrayLike) -> NDArray[np.float32]:
+    """``f32(f32(s_x) * f32(s_w[c]) / f32(s_y))``: float32 [C]."""
+    x, w, y = (np.asarray(s, np.float32) for s in (s_x, s_w, s_y))
+    return np.atleast_1d(np.asarray((x * w).astype(np.float32) / y, np.float32))
+
+
+def requantise_f(acc: NDArray[Any], m: NDArray[np.float32], zero_point: int) -> Int8:
+    """``clamp(round_half_even(f32(acc) * m[c]) + zero_point)``; ``acc`` holds whole numbers [..., C]."""
+    y = acc.astype(np.float32)
+    y *= m
+    np.rint(y, out=y)
+    y += np.float32(zero_point)
+    np.clip(y, -128, 127, out=y)
+    return y.astype(np.int8)
+
+
+def quantise_multiplier_d(real: float) -> tuple[int, int]:
+    """``real = q31 / 2**31 * 2**shift`` with ``q31`` in [2**30, 2**31) (TFLite's QuantizeMultiplier)."""
+    if real == 0.0:
+        return 0, 0
+    mantissa, shift = math.frexp(real)
+    q31 = math.floor(mantissa * 2**31 + 0.5)
+    if q31 == 2**31:
+        q31, shift = q31 // 2, shift + 1
+    return (0, 0) if shift < -31 else (q31, shift)
+
+
+def doubling_high_mul(a: NDArray[np.int64], b: ArrayLike) -> NDArray[np.int64]:
+    """gemmlowp's SaturatingRoundingDoublingHighMul: ``a * b / 2**31`` rounded half away from zero, roughly.
+
+    The nudge for negative products is ``1 - 2**30`` and the division truncates.
+    """
+    product = a * np.asarray(b, np.int64)
+    nudged = product + np.where(product >= 0, 2**30, 1 - 2**30)
+    high = np.where(nudged >= 0, nudged >> 31, -((-nudged) >> 31))
+    return np.minimum(high, 2**31 - 1)
+
+
+def divide_by_power_of_two(x: NDArray[np.int64], exponent: ArrayLike) -> NDArray[np.int64]:
+    """gemmlowp's RoundingDivideByPOT: ``x / 2**exponent``, half away from zero."""
+    e = np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << e) - 1
+    threshold = (mask >> 1) + (x < 0)
+    result: NDArray[np.int64] = (x >> e) + ((x & mask) > threshold)
+    return result
+
+
+def multiply_d(x: NDArray[np.int64], q31: ArrayLike, shift: ArrayLike) -> NDArray[np.int64]:
+    """TFLite's MultiplyByQuantizedMultiplier with two roundings."""
+    s = np.asarray(shift, np.int64)
+    return divide_by_power_of_two(doubling_high_mul(x << np.maximum(s, 0), q31), np.maximum(-s, 0))
+
+
+def requantise_d(
+    acc: NDArray[Any], s_x: Scale, s_w: NDArray[np.float32], s_y: Scale, zero_point: int
+) -> Int8:
+    """Family D's requantisation of ``acc`` [..., C]; the effective scale is computed in double."""
+    effective = float(s_x) * np.asarray(s_w, np.float64) / float(s_y)
+    parts = [quantise_multiplier_d(float(e)) for e in np.atleast_1d(effective)]
+    y = multiply_d(acc.astype(np.int64), [p[0] for p in parts], [p[1] for p in parts])
+    return _clamp(y + zero_point)
+
+
+def quantise(real: NDArray[Any], q: QParams) -> Int8:
+    """``clamp(round_half_even(f32(real) / scale) + zero_point)``; a per-channel scale lies along ``q.axis``."""
+    scaled = np.rint(np.asarray(real, np.float32) / _along(q, np.ndim(real)))
+    return _clamp(scaled + np.float32(q.zero_point))
+
+
+def dequantise(x: NDArray[Any], q: QParams) -> NDArray[np.float32]:
+    """``scale * (x - zero_point)`` in float32."""
+    return ((x.astype(np.int64) - q.zero_point).astype(np.float32) * _along(q, x.ndim)).astype(np.float32)
+
+
+def odd_ratio(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int, int] | None:
+    """``(p_a, p_b, q)`` with ``s_a / s_y = p_a / q``, ``s_b / s_y = p_b / q``, in lowest terms and odd q; or None.
+
+    None also when ``q * 2**floor(log2(max(p_a, p_b) / q))`` exceeds 1023.
+    """
+    r_a, r_b = float(s_a) / float(s_y), float(s_b) / float(s_y)
+    for q in (_DENOMINATOR, *range(1, MAX_DENOMINATOR + 1, 2)):
+        p_a, p_b = _numerator(r_a, q), _numerator(r_b, q)
+        if p_a and p_b:
+            divisor = math.gcd(p_a, p_b, q)
+            p_a, p_b, q = p_a // divisor, p_b // divisor, q // divisor
+            if q * 2.0 ** _floor_log2(max(p_a, p_b), q) <= MAX_DENOMINATOR:
+                return p_a, p_b, q
+    return None
+
+
+def odd_ratio_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int] | None:
+    """``(p, q)`` with ``s_a * s_b / s_y = p / q``, in lowest terms, odd ``q <= 1023``; or None."""
+    ratio = float(s_a) * float(s_b) / float(s_y)
+    for q in (_DENOMINATOR, *range(1, MAX_DENOMINATOR + 1, 2)):
+        p = _numerator(ratio, q)
+        if p:
+            divisor = math.gcd(p, q)
+            return p // divisor, q // divisor
+    return None
+
+
+def snap_add(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32]:
+    """``(s_b, s_y)``: the nearest scales, never finer than the wished ones, that make ADD exact; ``s_a`` stays.
+
+    ``s_y = s_a * q / p_a`` and ``s_b = s_y * p_b / q`` with q = 255 (1023 where s_a is over 255 times finer
+    than s_y) and ratios below 8. Only where s_a is over 1023 times finer than s_y does s_y shrink.
+    """
+    a, b, y = float(s_a), float(s_b), float(s_y)
+    q = _DENOMINATOR if _DENOMINATOR * a >= y else MAX_DENOMINATOR
+    largest = _MAX_P if q == _DENOMINATOR else 2 * MAX_DENOMINATOR - 1
+    y = max(y, b * q / largest)
+    p_a = min(max(math.floor(q * a / y * (1 + _IDEMPOTENT)), 1), largest)
+    snapped_y = np.float32(a * q / p_a)
+    ratio_b = q * b / float(snapped_y)
+    p_b = min(max(math.ceil(ratio_b * (1 - _IDEMPOTENT)), 1), largest)
+    return np.float32(float(snapped_y) * p_b / q), snapped_y
+
+
+def snap_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32]:
+    """``(s_b, s_y)`` that make MUL exact, never finer than the wished ones; ``s_a`` stays.
+
+    ``s_b`` changes only where ``s_a * s_b`` is over 1023 times finer than ``s_y``. Of all odd
+    ``q <= 1023`` the one that moves ``s_y`` least is taken.
+    """
+    a, y = float(s_a), float(s_y)
+    b = np.float32(max(float(s_b), y / (MAX_DENOMINATOR * a)))
+    y = max(y, a * float(b) / _MAX_RATIO_MUL)
+    q = np.arange(1, MAX_DENOMINATOR + 1, 2)
+    p = np.floor(q * (a * float(b) / y) * (1 + _IDEMPOTENT))
+    best = int(np.argmax(p / q))
+    p_best = max(int(p[best]), 1)
+    q_best = int(q[best]) if p[best] else MAX_DENOMINATOR
+    return b, np.float32(a * float(b) * q_best / p_best)
+
+
+def add_f(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
+    """Family F's ADD: ``clamp(floor((2 * (p_a * a + p_b * b) + q) / 2q) + zero_point)``, exact.
+
+    Scales without an odd ratio: ``round_half_even(f32(s_a/s_y) * a + f32(s_b/s_y) * b)`` in float32, from
+    which runtimes differ by one unit in one of 10**5 values (one in 25 for ratios that are powers of two).
+    """
+    s_a, s_b, s_y = q_a.scale[0], q_b.scale[0], q_y.scale[0]
+    ratio = odd_ratio(s_a, s_b, s_y)
+    if ratio is None:
+        real = (a.astype(np.float32) - q_a.zero_point) * (s_a / s_y)
+        real += (b.astype(np.float32) - q_b.zero_point) * (s_b / s_y)
+        return _clamp(np.rint(real) + q_y.zero_point)
+    p_a, p_b, q = ratio
+    wide = np.int32 if 2 * 255 * (p_a + p_b) + q < 2**31 else np.int64
+    total = (a.astype(wide) - q_a.zero_point) * (2 * p_a)
+    total += (b.astype(wide) - q_b.zero_point) * (2 * p_b)
+    total += q
+    return _clamp(total // (2 * q) + q_y.zero_point)
+
+
+def mul_f(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
+    """Family F's MUL: ``clamp(floor((2 * p * a * b + q) / 2q) + zero_point)``, exact.
+
+    Scales without an odd ratio: ``round_half_even(f32(s_a * s_b / s_y) * a * b)`` in float32, inexact as ADD.
+    """
+    s_a, s_b, s_y = q_a.scale[0], q_b.scale[0], q_y.scale[0]
+    ratio = odd_ratio_mul(s_a, s_b, s_y)
+    product = (a.astype(np.int32) - q_a.zero_point) * (b.astype(np.int32) - q_b.zero_point)
+    if ratio is None:
+        return requantise_f(product, multiplier(s_a, s_b, s_y), q_y.zero_point)
+    p, q = ratio
+    if 2 * p * 255 * 255 + q >= 2**31:
+        product = product.astype(np.int64)
+    return _clamp((product * (2 * p) + q) // (2 * q) + q_y.zero_point)
+
+
+def add_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
+    """TFLite's reference ADD: both operands are brought to one scale at 20 more bits, then summed."""
+    left_shift = 20
+    s_a, s_b, s_y = (float(q.scale[0]) for q in (q_a, q_b, q_y))
+    twice = 2 * max(s_a, s_b)
+
+    def scaled(x: Int8, s: float, zero_point: int) -> NDArray[np.int64]:
+        return multiply_d((x.astype(np.int64) - zero_point) << left_shift, *quantise_multiplier_d(s / twice))
+
+    total = scaled(a, s_a, q_a.zero_point) + scaled(b, s_b, q_b.zero_point)
+    y = multiply_d(total, *quantise_multiplier_d(twice / (2**left_shift * s_y)))
+    return _clamp(y + q_y.zero_point)
+
+
+def mul_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
+    """TFLite's reference MUL; its effective scale is computed in float32, unlike a convolution's."""
+    real = float(multiplier(q_a.scale, q_b.scale, q_y.scale)[0])
+    product = (a.astype(np.int64) - q_a.zero_point) * (b.astype(np.int64) - q_b.zero_point)
+    return _clamp(multiply_d(product, *quantise_multiplier_d(real)) + q_y.zero_point)
+
+
+def _clamp(y: NDArray[Any]) -> Int8:
+    return np.asarray(np.clip(y, -128, 127), np.int8)
+
+
+def _along(q: QParams, ndim: int) -> NDArray[np.float32]:
+    if q.axis is None:
+        return q.scale
+    return q.scale.reshape([-1 if i == q.axis else 1 for i in range(ndim)])
+
+
+def _numerator(ratio: float, q: int) -> int:
+    """p with ``p / q = ratio`` to float32's precision, or 0."""
+    p = round(ratio * q)
+    return p if p >= 1 and abs(ratio * q - p) <= _TOLERANCE * p else 0
+
+
+def _floor_log2(p: int, q: int) -> int:
+    """``floor(log2(p / q))`` without rounding."""
+    e = p.bit_length() - q.bit_length()
+    return e if (p >= q << e if e >= 0 else p << -e >= q) else e - 1
