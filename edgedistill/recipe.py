@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgedistill import units
+from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.tables import keys, parse_toml, read_text, unknown_key, validate
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
-    source: str = "digits"  # "digits", a folder of class folders, a folder or file of parquet, .npz, module:callable
+    # "digits", a folder of class folders, a folder or file of parquet, .npz, module:callable
+    source: str = "digits"
     test: str | None = None  # a separate test source; without it the source's own, or a split
     validation_share: float = Field(0.1, gt=0, lt=0.5)  # of the training examples, held out by seed
     test_share: float = Field(0.15, gt=0, lt=0.5)  # only where no test split exists
@@ -48,7 +56,7 @@ class DistillSection(_Section):
     temperature: float = Field(4.0, gt=0)
     alpha: float = Field(0.9, ge=0, le=1)  # weight of the soft targets against the hard labels
     views: int = Field(4, ge=0)  # cached augmented views per image; 0: the teacher is asked live
-    optimiser: Literal["sgd", "adamw", "muon"] = "sgd"
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.2, gt=0)
     weight_decay: float = Field(3e-4, ge=0)
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
@@ -95,6 +103,89 @@ class Recipe(_Section):
     budget: dict[str, str] = Field(default_factory=dict)  # latency, ram, flash, energy, macs, accuracy
 
 
+_BUDGET: Mapping[str, Callable[..., float]] = {
+    "latency": units.parse_ms,
+    "ram": units.parse_bytes,
+    "flash": units.parse_bytes,
+    "energy": units.parse_mj,
+    "macs": units.parse_count,
+    "accuracy": units.parse_share,
+}
+
+
 def load(path: Path) -> Recipe:
-    """Reads and checks a recipe file."""
-    raise NotImplementedError  # placeholder until the parser lands
+    """Reads and checks a recipe file.
+
+    Raises:
+        InputError: it cannot be read, is not TOML, or has an unknown key or an impossible value.
+    """
+    return _checked(parse_toml(read_text(path, "recipe"), Recipe, str(path)), str(path))
+
+
+def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
+    """The recipe file (or the defaults) with ``overrides`` by dotted key, such as ``distill.epochs``.
+
+    Raises:
+        InputError: as ``load``, or an override that names no key or has an impossible value.
+    """
+    values: dict[str, Any] = json.loads((load(path) if path else Recipe()).model_dump_json())
+    known = set(keys(Recipe))
+    for key, value in overrides.items():
+        section, _, name = key.rpartition(".")
+        if key not in known and section != "budget":
+            raise unknown_key(key, Recipe, "command line")
+        inner = values.setdefault(section, {}) if section else values
+        inner[name] = value
+    return _checked(validate(values, Recipe, "command line"), "command line")
+
+
+def budget(recipe: Recipe) -> dict[str, float]:
+    """The limits as numbers: latency in ms, ram and flash in bytes, energy in mJ, macs, accuracy 0..1."""
+    return {name: _BUDGET[name](text) for name, text in recipe.budget.items()}
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe with every default written out; ``load`` gives the same recipe back."""
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for name, section in values.items():
+        if isinstance(section, dict) and section:
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
+    return "\n".join(lines) + "\n"
+
+
+def sha256(recipe: Recipe) -> str:
+    """Of the resolved recipe: two files that say the same have the same hash."""
+    return hashlib.sha256(to_toml(recipe).encode()).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """What a recipe file may say, for editors that check TOML against a JSON schema."""
+    return Recipe.model_json_schema()
+
+
+def _checked(recipe: Recipe, where: str) -> Recipe:
+    for name, text in recipe.budget.items():
+        if name not in _BUDGET:
+            raise UnknownNameError("limit", name, _BUDGET, where=f"{where}, budget")
+        _BUDGET[name](text, where=f"{where}, budget.{name}")
+    if not recipe.targets:
+        raise InputError("no target is named", where=f"{where}, targets", fix='targets = ["android-arm64"]')
+    if len(set(recipe.targets)) != len(recipe.targets):
+        raise InputError("a target is named twice", where=f"{where}, targets", fix="name each target once")
+    if not recipe.export.formats:
+        raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
+    return recipe
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():  # JSON's escapes are TOML's, but for DEL (TOML 1.0, "Basic strings")
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case int() | float():
+            return repr(value)
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+    raise AssertionError(f"no recipe holds a {type(value).__name__}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgedistill.errors import InputError
 
 How = Literal["measured", "emulated", "modelled", "not run"]
 
@@ -113,3 +116,34 @@ class BuildRecord(_Value):
     epochs: tuple[EpochLog, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def save(record: BuildRecord, path: Path) -> None:
+    """Writes record.json."""
+    path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> BuildRecord:
+    """Reads record.json.
+
+    Raises:
+        InputError: it is missing, or was not written by a version of edgedistill that this one knows.
+    """
+    try:
+        return BuildRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        fix = "give the folder of a finished build, such as out/android-arm64"
+        raise InputError(f"the record cannot be read: {error.strerror}", where=str(path), fix=fix) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"this is not a build record: {key + ': ' if key else ''}{first['msg']}",
+            where=str(path),
+            fix="build again with this version of edgedistill",
+        ) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """What record.json may hold, for programs that read it."""
+    return BuildRecord.model_json_schema()

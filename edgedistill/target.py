@@ -1,0 +1,89 @@
+"""Facts about a device, each with its source; read from targets/*.toml or from a file of the user's."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.tables import parse_toml, read_text
+
+T = TypeVar("T")
+Runtime = Literal["litert", "onnxruntime", "coreml"]
+Format = Literal["onnx", "tflite", "coreml"]
+Runner = Literal["local"]
+Positive = Annotated[int, Field(gt=0)]
+Names = tuple[Annotated[str, Field(min_length=1)], ...]
+
+
+class Fact(BaseModel, Generic[T]):
+    """A value and where it is written: a data sheet, a product brief, an architecture manual."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: T
+    source: str = Field(min_length=1)
+
+
+class Target(BaseModel):
+    """What the compiler knows of a device. A fact that nobody has stated is None, never guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")  # the file's stem
+    title: str = Field(min_length=1)
+    isa: Fact[str]
+    runtimes: Fact[tuple[Runtime, ...]]
+    formats: Fact[tuple[Format, ...]]
+    cores: Fact[Positive] | None = None
+    clock_hz: Fact[Positive] | None = None
+    ram_bytes: Fact[Positive] | None = None  # of the variant that the source names
+    flash_bytes: Fact[Positive] | None = None  # only where storage is part of the device
+    features: Fact[Names] | None = None  # instruction set extensions that integer kernels use
+    threads: Fact[Positive] | None = None  # that a benchmark uses by default; None: 1
+    default_runner: Runner = "local"
+    notes: str = ""
+
+
+def names() -> tuple[str, ...]:
+    """Every target that ships with edgedistill."""
+    folder = resources.files("edgedistill.profiles")
+    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load(name: str) -> Target:
+    """A shipped target by its name, or a target file by its path (ends in .toml).
+
+    Raises:
+        UnknownNameError: no such target; the nearest names are offered.
+        InputError: the file cannot be read, or says something that a target file cannot say.
+    """
+    if name.endswith(".toml"):
+        return load_file(Path(name))
+    if name not in names():
+        raise UnknownNameError("target", name, names())
+    text = (resources.files("edgedistill.profiles") / f"{name}.toml").read_text(encoding="utf-8")
+    return _parse(text, name, f"{name}.toml")
+
+
+def load_file(path: Path) -> Target:
+    """Reads and checks a target file; the file's stem is the target's name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", path.stem):
+        raise InputError(
+            f"{path.stem!r} cannot name a target",
+            where=str(path),
+            fix="name the file with lower-case letters, digits, '-', '_' and '.', for example my-board.toml",
+        )
+    return _parse(read_text(path, "target"), path.stem, str(path))
+
+
+def _parse(text: str, name: str, where: str) -> Target:
+    found = parse_toml(text, Target, where, given={"name": name})
+    if found.name != name:
+        fix = "leave name out: it is the file's stem"
+        raise InputError(f"the file says name = {found.name!r}", where=where, fix=fix)
+    return found

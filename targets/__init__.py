@@ -1,0 +1,1 @@
+"""Facts about devices, one TOML file each; installed as edgedistill.profiles."""
