@@ -35,7 +35,7 @@ def run(
     """The graph's outputs, or every activation (inputs too) with ``keep``.
 
     Args:
-        inputs: one array [N, ...] per input of the graph; int8 for an integer graph, real numbers for a float one.
+        inputs: one array [N, ...] per input; int8 for an integer graph, real numbers for a float one.
         family: the arithmetic of an integer graph; a float graph has only one.
     """
     assert set(inputs) == set(graph.inputs), f"the graph's inputs are {graph.inputs}, not {tuple(inputs)}"
@@ -156,7 +156,7 @@ def _integer(graph: Graph, op: Op, x: list[Array], family: Family) -> Array:
 
 
 def accumulate(attrs: ops.Attrs, x: Array, w: Array, b: Array, zero_point: int) -> Array:
-    """``sum((x - zero_point) * w) + b``: whole numbers [..., O] in float32, or float64 where those need it."""
+    """``sum((x - zero_point) * w) + b``: whole numbers [..., O] in float32, or float64 where needed."""
     positions = w[..., 0].size if isinstance(attrs, ops.DepthwiseConv2D) else w[0].size
     bound = positions * 127 * 255 + int(np.abs(b.astype(np.int64)).max(initial=0))
     kind = np.float32 if bound < EXACT_FLOAT32 else np.float64
@@ -236,8 +236,9 @@ def _move(graph: Graph, op: Op, x: list[Array]) -> Array:
                 np.maximum(y, view, out=y)
             return y
         case ops.Concat(axis):
-            return np.concatenate(x, axis)
+            return np.asarray(np.concatenate(x, axis))
         case ops.Reshape():
-            return np.reshape(x[0], (len(x[0]), *graph.tensors[op.outputs[0]].shape[1:]))
+            shape = graph.tensors[op.outputs[0]].shape[1:]
+            return np.asarray(x[0].reshape(len(x[0]), *shape))
         case _:
             raise AssertionError(f"{op.name}: no meaning for {op.kind}")

@@ -98,7 +98,7 @@ def requantise_d(
 
 
 def quantise(real: NDArray[Any], q: QParams) -> Int8:
-    """``clamp(round_half_even(f32(real) / scale) + zero_point)``; a per-channel scale lies along ``q.axis``."""
+    """``clamp(round_half_even(f32(real) / scale) + zero_point)``; scales lie along ``q.axis``."""
     scaled = np.rint(np.asarray(real, np.float32) / _along(q, np.ndim(real)))
     return _clamp(scaled + np.float32(q.zero_point))
 
@@ -109,7 +109,7 @@ def dequantise(x: NDArray[Any], q: QParams) -> NDArray[np.float32]:
 
 
 def odd_ratio(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int, int] | None:
-    """``(p_a, p_b, q)`` with ``s_a / s_y = p_a / q``, ``s_b / s_y = p_b / q``, in lowest terms and odd q; or None.
+    """``(p_a, p_b, q)`` with ``s_a / s_y = p_a / q``, ``s_b / s_y = p_b / q``, lowest terms, q odd; or None.
 
     None also when ``q * 2**floor(log2(max(p_a, p_b) / q))`` exceeds 1023.
     """
@@ -136,7 +136,7 @@ def odd_ratio_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int] | None:
 
 
 def snap_add(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32]:
-    """``(s_b, s_y)``: the nearest scales, never finer than the wished ones, that make ADD exact; ``s_a`` stays.
+    """``(s_b, s_y)``: the nearest scales, never finer than wished, that make ADD exact; ``s_a`` stays.
 
     ``s_y = s_a * q / p_a`` and ``s_b = s_y * p_b / q`` with q = 255 (1023 where s_a is over 255 times finer
     than s_y) and ratios below 8. Only where s_a is over 1023 times finer than s_y does s_y shrink.
