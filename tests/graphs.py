@@ -46,7 +46,9 @@ class Builder:
         self.ops: list[Op] = []
         self.inputs: list[str] = []
 
-    def input(self, shape: tuple[int, ...], scale: float = 1 / 64, zero_point: int = 0, name: str = "image") -> str:
+    def input(
+        self, shape: tuple[int, ...], scale: float = 1 / 64, zero_point: int = 0, name: str = "image"
+    ) -> str:
         self._activation(name, shape, qparams(scale, zero_point))
         self.inputs.append(name)
         return name
@@ -77,7 +79,9 @@ class Builder:
             zero_point = -128
         return qparams(scale, zero_point)
 
-    def _weights(self, x: str, shape: tuple[int, ...], channels: int, axis: int, out: QParams) -> tuple[str, str]:
+    def _weights(
+        self, x: str, shape: tuple[int, ...], channels: int, axis: int, out: QParams
+    ) -> tuple[str, str]:
         """Random weights and bias whose outputs spread over the int8 range."""
         stem = f"op{len(self.ops)}"
         fan_in = int(np.prod(shape)) // channels
@@ -164,7 +168,9 @@ class Builder:
         out = qparams(self._scale(a) * self._scale(b) * q / p, zero_point)
         return self._emit(Mul(), (a, b), self.tensors[a].shape, out)
 
-    def max_pool(self, x: str, kernel: Pair = (2, 2), stride: Pair = (2, 2), pads: Pads = (0, 0, 0, 0)) -> str:
+    def max_pool(
+        self, x: str, kernel: Pair = (2, 2), stride: Pair = (2, 2), pads: Pads = (0, 0, 0, 0)
+    ) -> str:
         _, h, w, c = self.tensors[x].shape
         oh, ow = _window(h, w, kernel, stride, pads)
         return self._emit(MaxPool2D(kernel, stride, pads), (x,), (1, oh, ow, c), self._quant(x))
@@ -196,7 +202,9 @@ class Builder:
 
 
 def _window(h: int, w: int, kernel: Pair, stride: Pair, pads: Pads) -> Pair:
-    return (h + pads[0] + pads[1] - kernel[0]) // stride[0] + 1, (w + pads[2] + pads[3] - kernel[1]) // stride[1] + 1
+    return (h + pads[0] + pads[1] - kernel[0]) // stride[0] + 1, (
+        w + pads[2] + pads[3] - kernel[1]
+    ) // stride[1] + 1
 
 
 def _erf(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -256,7 +264,9 @@ def integer_cases(seed: int) -> dict[str, Graph]:
     """One small int8 graph per operator and per way of padding."""
     cases: dict[str, Graph] = {}
 
-    def case(name: str, shape: tuple[int, ...], body: Callable[[Builder, str], object], zero_point: int = 7) -> None:
+    def case(
+        name: str, shape: tuple[int, ...], body: Callable[[Builder, str], object], zero_point: int = 7
+    ) -> None:
         net = Builder(name, seed)
         body(net, net.input(shape, 0.02, zero_point))
         cases[name] = net.graph()
@@ -265,7 +275,9 @@ def integer_cases(seed: int) -> dict[str, Graph]:
     case("conv_stride2_even", (1, 8, 8, 5), lambda n, x: n.conv(x, 7, stride=(2, 2)))
     case("conv_stride2_odd", (1, 9, 9, 5), lambda n, x: n.conv(x, 7, stride=(2, 2)))
     case("conv_valid_relu", (1, 8, 8, 5), lambda n, x: n.conv(x, 7, pads=(0, 0, 0, 0), act="relu"))
-    case("conv_5x5_lopsided", (1, 8, 8, 3), lambda n, x: n.conv(x, 4, kernel=5, pads=(1, 3, 0, 2), act="relu6"))
+    case(
+        "conv_5x5_lopsided", (1, 8, 8, 3), lambda n, x: n.conv(x, 4, kernel=5, pads=(1, 3, 0, 2), act="relu6")
+    )
     case("depthwise_same", (1, 8, 8, 6), lambda n, x: n.depthwise(x))
     case("depthwise_stride2_even", (1, 8, 8, 6), lambda n, x: n.depthwise(x, stride=(2, 2), act="relu6"))
     case("average_8x8", (1, 8, 8, 6), lambda n, x: n.average(x))

@@ -83,7 +83,9 @@ def _outside(p: Printer, name: str, io: Io) -> int:
     if io == "float32":
         return p.writer.tensor(f"{name}/float32", tensor.shape, "float32")
     zero_point = tensor.quant.zero_point + 128
-    return p.writer.tensor(f"{name}/uint8", tensor.shape, "uint8", scale=tensor.quant.scale, zero_point=zero_point)
+    return p.writer.tensor(
+        f"{name}/uint8", tensor.shape, "uint8", scale=tensor.quant.scale, zero_point=zero_point
+    )
 
 
 def _enter(p: Printer, name: str, io: Io) -> int:
@@ -137,7 +139,13 @@ def _mul(p: Printer, op: Op) -> None:
     quants = [p.graph.tensors[name].quant for name in (*op.inputs, *op.outputs)]
     a, b, y = (float(q.scale[0]) if q else 0.0 for q in quants)
     version = 3 if p.integer and a * b / y >= 1.0 else None  # a multiplier of 1 or more is new in version 3
-    p.emit("MUL", [p.index(x) for x in op.inputs], p.index(op.outputs[0]), p.options("MulOptions", op.attrs.act), version)
+    p.emit(
+        "MUL",
+        [p.index(x) for x in op.inputs],
+        p.index(op.outputs[0]),
+        p.options("MulOptions", op.attrs.act),
+        version,
+    )
 
 
 def _max_pool(p: Printer, op: Op) -> None:

@@ -1,7 +1,8 @@
 """Runs a .tflite in LiteRT on this machine: outputs, every layer's values, latencies.
 
 Two families of arithmetic (see the interpreter): XNNPACK, LiteRT's default, is F; the
-reference kernels are D.
+reference kernels are D, but for FULLY_CONNECTED with per-channel weights, which ruy
+computes there (one rounding, half up: at most one unit from D). TFLite Micro is D throughout.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class LiteRt:
         return {d["name"]: np.array(interpreter.get_tensor(d["index"])) for d in details}
 
     def latency_ms(self, x: NDArray[Any], runs: int, warmup: int) -> NDArray[np.float64]:
-        """Wall time of each of ``runs`` invocations in milliseconds [runs], after ``warmup`` unmeasured ones."""
+        """Wall time of each of ``runs`` invocations in ms [runs], after ``warmup`` unmeasured ones."""
         self._feed(self._interpreter, x)
         for _ in range(warmup):
             self._invoke(self._interpreter)
@@ -101,7 +102,7 @@ class LiteRt:
             raise InputError(
                 f"the input is {x.dtype} {list(x.shape)}",
                 where=f"{self._where}, input {detail['name']!r}",
-                fix=f"give {np.dtype(detail['dtype']).name} [N, {', '.join(map(str, wanted[1:]))}] with N >= 1",
+                fix=f"give {np.dtype(detail['dtype']).name} [N, {', '.join(map(str, wanted[1:]))}], N >= 1",
             )
         if x.shape != wanted:
             try:
@@ -120,7 +121,9 @@ class LiteRt:
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"LiteRT failed while running: {_first_line(error)}", where=self._where, fix="export the model again"
+                f"LiteRT failed while running: {_first_line(error)}",
+                where=self._where,
+                fix="export the model again",
             ) from error
 
     def _with_all_outputs(self) -> bytes:

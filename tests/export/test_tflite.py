@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgedistill.ir.interpret import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edgedistill.errors import InputError, OutputError
 from edgedistill.export import tflite, tflite_flatbuffer
 from edgedistill.export.metadata import Metadata
 from edgedistill.export.tflite_metadata import normalization
 from edgedistill.export.tflite_printer import same_pads
-from edgedistill.ir.graph import Graph
+from edgedistill.ir.graph import Graph, Op
+from edgedistill.ir.interpret import run
+from edgedistill.ir.numerics import quantise_multiplier_d
+from edgedistill.ir.ops import FullyConnected
 from edgedistill.runners.litert import LiteRt
 from tests.graphs import (
     FUNCTIONS,
@@ -55,14 +58,34 @@ def operators(data: bytes) -> list[tuple[str, int]]:
     return [codes[op.opcodeIndex] for op in model.subgraphs[0].operators]
 
 
-def assert_every_value_equal(graph: Graph, data: bytes, batch: int, reference: bool, threads: int = 1) -> None:
+def assert_every_value_equal(
+    graph: Graph, data: bytes, batch: int, reference: bool, threads: int = 1
+) -> None:
     x = random_input(graph, batch, seed=batch)
     expected = run(graph, {graph.inputs[0]: x}, family="D" if reference else "F", keep=True)
     found = LiteRt(data, reference=reference, threads=threads).run_all(x)
+    for op in graph.ops:
+        if reference and isinstance(op.attrs, FullyConnected):
+            expected[op.outputs[0]] = rounded_once(graph, op, found[op.inputs[0]])
     for name in graph.activations():
         assert found[name].dtype == np.int8
         difference = np.abs(found[name].astype(int) - expected[name].astype(int))
         assert difference.max() == 0, f"{name}: {np.count_nonzero(difference)} of {difference.size} differ"
+
+
+def rounded_once(graph: Graph, op: Op, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    """FULLY_CONNECTED as LiteRT computes it without XNNPACK: D's multiplier, but one rounding, half up.
+
+    LiteRT has no reference kernel for per-channel weights, ruy multiplies; TFLite Micro rounds twice.
+    """
+    t_x, t_w, t_b, t_y = (graph.tensors[name] for name in (*op.inputs, *op.outputs))
+    assert t_x.quant and t_w.quant and t_y.quant and t_w.data is not None and t_b.data is not None
+    acc = (x.astype(np.int64) - t_x.quant.zero_point) @ t_w.data.T.astype(np.int64) + t_b.data
+    effective = float(t_x.quant.scale[0]) * t_w.quant.scale.astype(np.float64) / float(t_y.quant.scale[0])
+    q31, shift = np.array([quantise_multiplier_d(float(e)) for e in effective], np.int64).T
+    y = (acc * q31 + (1 << (30 - shift)) >> (31 - shift)) + t_y.quant.zero_point
+    clipped: NDArray[np.int8] = np.clip(y, -128, 127).astype(np.int8)
+    return clipped
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["F", "D"])
@@ -78,6 +101,21 @@ def test_a_whole_network_is_exact(reference: bool) -> None:
     for seed in range(3):
         graph = small_integer_graph(seed)
         assert_every_value_equal(graph, tflite.to_bytes(graph, META), 16, reference)
+
+
+@pytest.mark.parametrize("case", [*sorted(integer_cases(0)), "whole network"])
+def test_tflite_micro_reads_the_file_and_is_family_d(case: str) -> None:
+    micro = pytest.importorskip(
+        "tflite_micro.python.tflite_micro.runtime", reason="tflite-micro is not installed"
+    )
+    graph = integer_cases(1)[case] if case != "whole network" else small_integer_graph(0)
+    interpreter = micro.Interpreter.from_bytes(tflite.to_bytes(graph, META))
+    x = random_input(graph, 16)
+    expected = run(graph, {graph.inputs[0]: x}, family="D")[graph.outputs[0]]
+    for i in range(len(x)):
+        interpreter.set_input(x[i : i + 1], 0)
+        interpreter.invoke()
+        assert np.array_equal(interpreter.get_output(0), expected[i : i + 1])
 
 
 def test_batch_and_threads_change_no_bit() -> None:
@@ -105,7 +143,9 @@ def test_float_functions(fn: str, alpha: float) -> None:
     graph = net.graph()
     x = random_input(graph, 2) * np.float32(3)
     found = LiteRt(tflite.to_bytes(graph, META)).run(x)
-    np.testing.assert_allclose(found, FUNCTIONS[fn](x.astype(np.float64).ravel(), alpha).reshape(x.shape), atol=2e-6)
+    np.testing.assert_allclose(
+        found, FUNCTIONS[fn](x.astype(np.float64).ravel(), alpha).reshape(x.shape), atol=2e-6
+    )
 
 
 def test_padding_is_same_only_where_tflite_pads_alike() -> None:
@@ -239,7 +279,9 @@ def test_equal_graphs_give_equal_bytes() -> None:
 
 def metadata_buffers(data: bytes) -> dict[str, bytes]:
     model = schema_model(data)
-    return {m.name.decode(): bytes(np.asarray(model.buffers[m.buffer].data, np.uint8)) for m in model.metadata}
+    return {
+        m.name.decode(): bytes(np.asarray(model.buffers[m.buffer].data, np.uint8)) for m in model.metadata
+    }
 
 
 class Reader:

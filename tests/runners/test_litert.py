@@ -99,7 +99,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_another_kind_of_file(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="this is not a .tflite file"):
+    with pytest.raises(InputError, match=r"this is not a \.tflite file"):
         LiteRt(path)
 
 
