@@ -63,13 +63,14 @@ class Emitter:
     ) -> str:
         """Appends a node and returns its output."""
         extra: dict[str, Any] = dict(attrs or {})
-        self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=name, domain=domain, **extra))
+        made = helper.make_node(op_type, list(inputs), [output], name=name, domain=domain, **extra)
+        self.nodes.append(made)
         return output
 
     def constant(self, name: str, array: NDArray[Any] | np.generic) -> str:
         """An initialiser, written once; a NumPy scalar becomes a rank-0 tensor and stays one."""
         if name not in self.constants:
-            # np.ascontiguousarray would make a rank-0 scale rank 1, which QLinear nodes refuse or round otherwise.
+            # np.ascontiguousarray would give a rank-0 scale rank 1, and another kernel rounds otherwise.
             self.constants[name] = numpy_helper.from_array(np.array(array, order="C", copy=True), name)
         return name
 

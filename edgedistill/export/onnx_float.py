@@ -1,4 +1,4 @@
-"""ONNX in float operators: a float32 graph as such, and form *qdq*, the same operators between Q and DQ nodes."""
+"""ONNX in float operators: a float32 graph, and form *qdq*, the same operators between Q and DQ nodes."""
 
 from __future__ import annotations
 
