@@ -231,7 +231,7 @@ def _move(graph: Graph, op: Op, x: list[Array]) -> Array:
         case ops.MaxPool2D(kernel, stride, pads):
             lowest = -128 if x[0].dtype == np.int8 else -np.inf
             views = [view for _, view in _windows(_pad(x[0], pads, lowest), kernel, stride)]
-            y = views[0].copy()
+            y: Array = views[0].copy()
             for view in views[1:]:
                 np.maximum(y, view, out=y)
             return y

@@ -99,7 +99,7 @@ def dtypes(graph: Graph, op: Op) -> str | None:
 
 
 def scales_present(graph: Graph, op: Op) -> str | None:
-    """Activations have one scale and an int8 zero point; weights one scale per output channel, zero point 0."""
+    """Activations have one scale and an int8 zero point; weights one per output channel, zero point 0."""
     if not graph.is_integer:
         return None
     for tensor in _activations(graph, op):
