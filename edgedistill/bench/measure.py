@@ -142,7 +142,7 @@ def _measure(
 def _input(path: Path, sample: NDArray[np.int8]) -> NDArray[Any]:
     """One input in the type that the file takes: int8 as it is, float32 as real values."""
     if "float32" in path.name:
-        return sample[:1].astype(np.float32) / np.float32(REAL_STEP)
+        return np.asarray(sample[:1] / REAL_STEP, np.float32)
     return sample[:1]
 
 

@@ -18,7 +18,8 @@ from edgedistill.ir.graph import Graph
 from edgedistill.record import Parity
 from edgedistill.runners import RUNNERS
 
-BATCH = 250  # inputs per call: bounds the memory of the interpreter's intermediate values
+BATCH = 250  # inputs per call of a runtime: bounds the memory of its values in between
+TRACED = 8  # inputs with a wrong answer that are followed through every layer
 
 Int8 = NDArray[np.int8]
 
@@ -71,15 +72,14 @@ def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
     name, answer = graph.inputs[0], graph.outputs[0]
 
     def interpreter(family: interpret.Family) -> Int8:
-        parts = [interpret.run(graph, {name: part}, family=family)[answer] for part in _batches(x)]
-        return np.concatenate(parts).astype(np.int8, copy=False)
+        return np.asarray(interpret.run_batched(graph, {name: x}, family)[answer], np.int8)
 
     present = [folder / file for file in INT8 if (folder / file).exists()]
-    expected_f = interpreter("F") if present else np.zeros((0,), np.int8)
-    rows = [_against(path, expected_f, x, "F") for path in present]
-    rows += [_against(path, interpreter("D"), x, "D") for path in present if path.suffix == ".tflite"]
+    expected_f = interpreter("F")
+    rows = [_against(path, expected_f, x, "F", graph) for path in present]
+    rows += [_against(path, interpreter("D"), x, "D", graph) for path in present if path.suffix == ".tflite"]
     if (folder / COREML).exists():
-        rows.append(coreml(folder / COREML, graph))
+        rows.append(coreml(folder / COREML, graph, x, expected_f))
     return tuple(rows)
 
 
@@ -109,12 +109,12 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
         if "float32" in model.name:
             continue  # golden vectors are int8
         if model.suffix == ".mlpackage":
-            rows.append(coreml(model, graph))
+            rows.append(coreml(model, graph, x, expected))
             continue
-        rows.append(_against(model, expected, x, "F"))
+        rows.append(_against(model, expected, x, "F", graph))
         if model.suffix == ".tflite" and graph is not None:
-            reference = interpret.run(graph, {graph.inputs[0]: x}, family="D")[graph.outputs[0]]
-            rows.append(_against(model, reference.astype(np.int8, copy=False), x, "D"))
+            reference = interpret.run_batched(graph, {graph.inputs[0]: x}, "D")[graph.outputs[0]]
+            rows.append(_against(model, reference.astype(np.int8, copy=False), x, "D", graph))
     if not rows:
         raise InputError(
             "there is no int8 model to verify; golden vectors are int8",
@@ -125,26 +125,35 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
 
 
 def layerwise(graph: Graph, folder: Path, x: Int8) -> Divergence | None:
-    """The first tensor, in the graph's order, that any runtime computes differently from family F.
+    """The first tensor, in the graph's order, that a runtime computes differently from family F.
 
     Runtimes fuse operators, so only the tensors that a runtime shows are compared.
     """
-    every = interpret.run(graph, {graph.inputs[0]: x}, family="F", keep=True)
     for path in (folder / file for file in INT8 if (folder / file).exists()):
         runner, label = _open(path, "F")
-        shown = runner.run_all(x)
-        for name in graph.activations():
-            got = shown.get(name)
-            if got is None or got.shape != every[name].shape or got.dtype != np.int8:
-                continue
-            identical, values, worst, _ = compare(every[name], got)
-            if identical != values:
-                return Divergence(label, name, values, values - identical, worst)
+        found = _first_difference(graph, runner, label, x, "F")
+        if found is not None:
+            return found
     return None
 
 
-def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family) -> Parity:
-    """One file in its runtime against values of the interpreter."""
+def _first_difference(
+    graph: Graph, runner: Any, label: str, x: Int8, family: interpret.Family
+) -> Divergence | None:
+    every = interpret.run(graph, {graph.inputs[0]: x}, family, keep=True)
+    shown = runner.run_all(x)
+    for name in graph.activations():
+        got = shown.get(name)
+        if got is None or got.shape != every[name].shape or got.dtype != np.int8:
+            continue
+        identical, values, worst, _ = compare(every[name], got)
+        if identical != values:
+            return Divergence(label, name, values, values - identical, worst)
+    return None
+
+
+def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, graph: Graph | None) -> Parity:
+    """One file in its runtime against the interpreter; where they differ, the first tensor that does."""
     runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
     if not RUNNERS[runtime].can_run_here:
         return Parity(
@@ -160,6 +169,14 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family) -> P
         raise GateError(
             f"{label} cannot run this file: {error.what}", where=str(path), fix=error.fix
         ) from error
+    notes = [f"{len(x)} inputs"]
+    if _is_qdq(path):
+        notes.append("session.qdqisint8allowed=1")
+    if identical != values and graph is not None:
+        wrong = (got != expected).reshape(len(x), -1).any(axis=1)
+        found = _first_difference(graph, runner, label, x[wrong][:TRACED], family)
+        if found is not None:
+            notes.append(f"differs first at {found.tensor}")
     return Parity(
         runtime=label,
         artifact=path.name,
@@ -169,7 +186,7 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family) -> P
         identical=identical,
         max_lsb=worst,
         top1_flips=flips,
-        note=f"{len(x)} inputs" + (", session.qdqisint8allowed=1" if _is_qdq(path) else ""),
+        note=", ".join(notes),
     )
 
 

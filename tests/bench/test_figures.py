@@ -63,7 +63,7 @@ def test_top1_and_confusion() -> None:
 
     def run(x: NDArray[Any]) -> NDArray[Any]:
         assert x.dtype == np.int8
-        return np.eye(3)[x.reshape(-1).astype(int) + 128]  # the pixel is the answer
+        return np.asarray(np.eye(3)[x.reshape(-1).astype(int) + 128])  # the pixel is the answer
 
     share, confusion = accuracy.top1(run, images, labels, batch=2)
     assert share == pytest.approx(3 / 5)
@@ -134,7 +134,7 @@ def test_runner_table() -> None:
     assert name_for(Path("a/student.tflite")) == "litert" and name_for(Path("x.txt")) is None
     with pytest.raises(UnknownNameError, match="did you mean onnxruntime"):
         row_for("onnxrun")
-    with pytest.raises(InputError, match="no runner executes .mlpackage"):
+    with pytest.raises(InputError, match=r"no runner executes \.mlpackage"):
         RUNNERS["coreml"].load()
     with pytest.raises(InputError, match="pip install no-such-library"):
         RunnerRow("x", ".x", ("no_such_library",), "a:B").load()

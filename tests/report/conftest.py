@@ -23,7 +23,7 @@ def _epochs() -> tuple[EpochLog, ...]:
     stages = [("distill", i) for i in range(1, 25)] + [("quantise", i) for i in range(1, 5)]
     return tuple(
         EpochLog(
-            stage=stage,  # type: ignore[arg-type]
+            stage=stage,
             epoch=epoch,
             loss=2.1 * math.exp(-i / 7) + 0.18,
             validation_accuracy=0.93 - 0.55 * math.exp(-i / 5),
