@@ -59,7 +59,11 @@ def main() -> None:
                 optimiser.step()
                 schedule.step()
         print(f"{parameter_count(model)} parameters, {time.perf_counter() - started:.0f} s")
-        for name, split in (("train", digits.train), ("validation", digits.validation), ("test", digits.test)):
+        for name, split in (
+            ("train", digits.train),
+            ("validation", digits.validation),
+            ("test", digits.test),
+        ):
             print(f"{name}: {accuracy(model, split):.4f} of {len(split)}")
     OUT.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, OUT)

@@ -31,7 +31,8 @@ class SourceKind:
 SOURCES: Mapping[str, SourceKind] = {
     "digits": SourceKind("digits", "built in: 1,797 grey images of 8x8 pixels, 10 classes"),
     "folder": SourceKind(
-        "FOLDER", "one folder per class with JPEG, PNG, WebP, BMP or GIF files; train/ val/ test/ above if there"
+        "FOLDER",
+        "one folder per class with JPEG, PNG, WebP, BMP or GIF files; train/ val/ test/ above if there",
     ),
     "parquet": SourceKind(
         "FILE.parquet or FOLDER", "image parquet as on the Hugging Face hub: train*.parquet, test*.parquet"
@@ -89,10 +90,12 @@ def _read(spec: str, trust: bool) -> Source:
             where=str(path),
             fix="; ".join(f"{kind.spec}: {kind.purpose}" for kind in SOURCES.values()),
         )
-    if callables.looks_like(spec) and not path.is_absolute():
+    if callables.looks_like(spec):
         return python.read(spec)
     if "/" not in spec and "\\" not in spec and "." not in spec:
-        raise UnknownNameError("data source", spec, ["digits", "FOLDER", "FILE.parquet", "FILE.npz", "module:callable"])
+        raise UnknownNameError(
+            "data source", spec, ["digits", "FOLDER", "FILE.parquet", "FILE.npz", "module:callable"]
+        )
     raise DataError("no such file or folder", where=spec, fix="check the path (data.source or --data)")
 
 
@@ -108,6 +111,8 @@ def _with_test(source: Source, other: Source, spec: str) -> Source:
         )
     number = np.array([source.labels.index(name) for name in other.labels], dtype=np.int64)
     if len(pool) and int(pool.labels.max()) >= len(number):
-        raise DataError(f"labels out of range: {pool.labels.max()}", where=spec, fix=f"0..{len(number) - 1} are known")
+        raise DataError(
+            f"labels out of range: {pool.labels.max()}", where=spec, fix=f"0..{len(number) - 1} are known"
+        )
     identity = hashlib.sha256(f"{source.identity}{other.identity}".encode()).hexdigest()
     return replace(source, test=replace(pool, labels=number[pool.labels]), identity=identity)

@@ -64,7 +64,9 @@ def brightness_contrast(batch: Batch, rng: np.random.Generator) -> Batch:
     brightness = rng.uniform(-25, 25, size=(len(batch), 1)).astype(np.float32)
     levels = np.arange(256, dtype=np.float32)[None]  # [1,256]
     table = np.rint((levels - 128) * contrast + 128 + brightness).clip(0, 255).astype(np.uint8)  # [N,256]
-    return np.take_along_axis(table, batch.reshape(len(batch), -1).astype(np.intp), axis=1).reshape(batch.shape)
+    return np.take_along_axis(table, batch.reshape(len(batch), -1).astype(np.intp), axis=1).reshape(
+        batch.shape
+    )
 
 
 def rotate_small(batch: Batch, rng: np.random.Generator) -> Batch:

@@ -30,7 +30,9 @@ def find(spec: str, error: type[InputError], *, where: str) -> Callable[..., obj
     """
     module_name, _, name = spec.rpartition(":")
     if not looks_like(spec):
-        raise error(f"{spec!r} is not of the form module:callable", where=where, fix="write for example nets:resnet8")
+        raise error(
+            f"{spec!r} is not of the form module:callable", where=where, fix="write for example nets:resnet8"
+        )
     value: object = _module(module_name, error, where)
     for part in name.split("."):
         if not hasattr(value, part):
@@ -42,7 +44,9 @@ def find(spec: str, error: type[InputError], *, where: str) -> Callable[..., obj
             )
         value = getattr(value, part)
     if not callable(value):
-        raise error(f"{spec} is a {type(value).__name__}, not a callable", where=where, fix="name a function or class")
+        raise error(
+            f"{spec} is a {type(value).__name__}, not a callable", where=where, fix="name a function or class"
+        )
     return cast("Callable[..., object]", value)
 
 
@@ -65,7 +69,9 @@ def _module(name: str, error: type[InputError], where: str) -> ModuleType:
         ) from cause
     except Exception as cause:  # the user's own code runs here: whatever it raises is told as its fault
         raise error(
-            f"importing {name!r} failed: {type(cause).__name__}: {cause}", where=where, fix="repair this module"
+            f"importing {name!r} failed: {type(cause).__name__}: {cause}",
+            where=where,
+            fix="repair this module",
         ) from cause
     finally:
         if added and here in sys.path:

@@ -85,7 +85,10 @@ def choose(found: list[Found], resolution: int | None, where: str) -> tuple[Geom
 
 
 def decode(
-    pool: Pool, wanted: dict[int, tuple[NDArray[np.uint8], int]], geometry: Geometry, progress: Progress | None = None
+    pool: Pool,
+    wanted: dict[int, tuple[NDArray[np.uint8], int]],
+    geometry: Geometry,
+    progress: Progress | None = None,
 ) -> dict[int, str]:
     """Writes image ``i`` to row ``row`` of ``array`` for each ``wanted[i] = (array, row)``.
 

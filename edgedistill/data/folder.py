@@ -22,7 +22,11 @@ def read(root: Path) -> Source:
     train = _first(folders, TRAIN)
     validation, test = _first(folders, VALIDATION), _first(folders, TEST)
     if train is None or not _folders(train):
-        train, validation, test = root, None, None  # class folders that happen to be called "test" stay classes
+        train, validation, test = (
+            root,
+            None,
+            None,
+        )  # class folders that happen to be called "test" stay classes
     names = tuple(folder.name for folder in _folders(train))
     if not names:
         raise DataError(

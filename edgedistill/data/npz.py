@@ -25,7 +25,9 @@ def read(path: Path, *, trust: bool = False) -> Source:
         with zipfile.ZipFile(path) as archive:
             unpacked_bytes = sum(info.file_size for info in archive.infolist())
     except (zipfile.BadZipFile, OSError) as cause:
-        raise DataError("not a NumPy archive (.npz)", where=str(path), fix="write it with numpy.savez") from cause
+        raise DataError(
+            "not a NumPy archive (.npz)", where=str(path), fix="write it with numpy.savez"
+        ) from cause
     if unpacked_bytes > _MAX_BYTES:
         raise DataError(
             f"the archive unpacks to {unpacked_bytes / 2**30:.1f} GiB, more than {_MAX_BYTES / 2**30:.0f} GiB",
@@ -62,13 +64,21 @@ def _array(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> NDArray[np.ge
                 where=str(path),
                 fix="store a plain array of one shape, or pass --trust if you trust the file's author",
             ) from cause
-        raise DataError(f"array {key!r} cannot be read: {cause}", where=str(path), fix="write it again") from cause
+        raise DataError(
+            f"array {key!r} cannot be read: {cause}", where=str(path), fix="write it again"
+        ) from cause
     except (zipfile.BadZipFile, OSError, EOFError) as cause:
-        raise DataError(f"array {key!r} is damaged: {cause}", where=str(path), fix="write it again") from cause
+        raise DataError(
+            f"array {key!r} is damaged: {cause}", where=str(path), fix="write it again"
+        ) from cause
 
 
 def _pool(
-    arrays: dict[str, NDArray[np.generic]], images: tuple[str, ...], labels: tuple[str, ...], path: Path, found: str
+    arrays: dict[str, NDArray[np.generic]],
+    images: tuple[str, ...],
+    labels: tuple[str, ...],
+    path: Path,
+    found: str,
 ) -> Pool:
     x = next((key for key in images if key in arrays), None)
     y = next((key for key in labels if key in arrays), None)

@@ -50,7 +50,10 @@ def read(path: Path) -> Source:
         for split, values in label_values.items()
     }
     if names is None:
-        names = tuple(str(i) for i in range(1 + max((int(p.labels.max()) for p in pools.values() if len(p)), default=-1)))
+        names = tuple(
+            str(i)
+            for i in range(1 + max((int(p.labels.max()) for p in pools.values() if len(p)), default=-1))
+        )
     return Source(
         name=path.stem if path.is_file() else path.name,
         train=pools["train"],
@@ -93,7 +96,9 @@ def _schema(path: Path) -> pa.Schema:
         return pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as cause:
         raise DataError(
-            "not a readable parquet file", where=str(path), fix=f"download it again ({str(cause).splitlines()[0]})"
+            "not a readable parquet file",
+            where=str(path),
+            fix=f"download it again ({str(cause).splitlines()[0]})",
         ) from cause
 
 
@@ -150,7 +155,9 @@ def _labels(files: list[Path], column: str) -> NDArray[np.generic]:
             values = pq.read_table(file, columns=[column])[column]
         except (pa.ArrowInvalid, OSError) as cause:
             raise DataError(
-                f"column {column!r} cannot be read", where=str(file), fix="the file is damaged: download it again"
+                f"column {column!r} cannot be read",
+                where=str(file),
+                fix="the file is damaged: download it again",
             ) from cause
         if values.null_count:
             raise DataError(

@@ -70,7 +70,9 @@ def prepared(
             array.flush()
         arrays.clear()
         wanted.clear()
-        fingerprint = hashlib.sha256(json.dumps([FORMAT, source.labels, vars(geometry)], sort_keys=True).encode())
+        fingerprint = hashlib.sha256(
+            json.dumps([FORMAT, source.labels, vars(geometry)], sort_keys=True).encode()
+        )
         for name, part in parts.items():
             good = np.array([i not in late[part.pool] for i in part.indices.tolist()], dtype=bool)
             if not good.all():
@@ -80,7 +82,9 @@ def prepared(
             np.save(temporary / f"{name}-labels.npy", labels)
             fingerprint.update(f"{name}{len(labels)}".encode() + labels.tobytes())
             fingerprint.update(b"".join(found[part.pool][i].digest for i in indices.tolist()))
-            _check_counts(labels, source.labels, 1, f"{where}, {name} split after broken images were left out", name)
+            _check_counts(
+                labels, source.labels, 1, f"{where}, {name} split after broken images were left out", name
+            )
         if broken:
             warnings = (*warnings, _broken_text(broken, len(everything)) + "; they were left out")
         card = cache.Card(
@@ -94,7 +98,9 @@ def prepared(
 
 def _check_labels(source: Source, pools: dict[str, Pool], where: str) -> None:
     if not len(source.train):
-        raise DataError("the data set has no training images", where=where, fix="check the path and its content")
+        raise DataError(
+            "the data set has no training images", where=where, fix="check the path and its content"
+        )
     if len(set(source.labels)) != len(source.labels):
         raise DataError("two classes have the same name", where=where, fix="give each class its own name")
     if len(source.labels) < 2:
@@ -116,7 +122,9 @@ def _check_labels(source: Source, pools: dict[str, Pool], where: str) -> None:
     _check_counts(source.train.labels, source.labels, _MIN_PER_CLASS, where, "train")
 
 
-def _check_counts(labels: NDArray[np.int64], names: tuple[str, ...], least: int, where: str, part: str) -> None:
+def _check_counts(
+    labels: NDArray[np.int64], names: tuple[str, ...], least: int, where: str, part: str
+) -> None:
     counts = np.bincount(labels, minlength=len(names))
     few = [f"{names[i]} ({counts[i]})" for i in np.flatnonzero(counts < least)]
     if few and part != "test":
@@ -152,7 +160,10 @@ def _divide(
     warnings: list[str] = []
     labels = {name: pool.labels for name, pool in pools.items()}
     digest = {name: [f.digest for f in scan] for name, scan in found.items()}
-    usable = {name: np.array([i for i, f in enumerate(s) if not f.problem], dtype=np.int64) for name, s in found.items()}
+    usable = {
+        name: np.array([i for i, f in enumerate(s) if not f.problem], dtype=np.int64)
+        for name, s in found.items()
+    }
     rng = np.random.default_rng([seed, 1])
 
     def digests(pool: str, indices: NDArray[np.int64]) -> list[bytes]:
@@ -170,7 +181,9 @@ def _divide(
         train = without("train", train, digests("test", test.indices), "the training and the test images")
     else:
         fixed = np.random.default_rng(TEST_SEED)
-        kept, held = split.hold_out(labels["train"][train], digests("train", train), section.test_share, fixed)
+        kept, held = split.hold_out(
+            labels["train"][train], digests("train", train), section.test_share, fixed
+        )
         test, train = _Part("train", train[held]), train[kept]
     if section.limit is not None and section.limit < len(train):
         if section.limit < 2 * len(source.labels):
@@ -186,8 +199,12 @@ def _divide(
             both = "the validation and the test images"
             indices = without("validation", indices, digests("test", test.indices), both)
         validation = _Part("validation", indices)
-        train = without("train", train, digests("validation", indices), "the training and the validation images")
+        train = without(
+            "train", train, digests("validation", indices), "the training and the validation images"
+        )
     else:
-        kept, held = split.hold_out(labels["train"][train], digests("train", train), section.validation_share, rng)
+        kept, held = split.hold_out(
+            labels["train"][train], digests("train", train), section.validation_share, rng
+        )
         validation, train = _Part("train", train[held]), train[kept]
     return {"train": _Part("train", train), "validation": validation, "test": test}, tuple(warnings)

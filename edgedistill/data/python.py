@@ -20,7 +20,9 @@ def read(spec: str) -> Source:
         result = made()
     except Exception as cause:  # the user's own code runs here: whatever it raises is told as its fault
         raise DataError(
-            f"calling it failed: {type(cause).__name__}: {cause}", where=spec, fix="it is called without arguments"
+            f"calling it failed: {type(cause).__name__}: {cause}",
+            where=spec,
+            fix="it is called without arguments",
         ) from cause
     names: object = getattr(result, "classes", None)
     if isinstance(result, tuple) and len(result) == 2:
@@ -59,7 +61,9 @@ def _dataset(dataset: Sequence[object], spec: str) -> tuple[NDArray[np.generic],
             ) from cause
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(
-                f"item {index} is a {type(item).__name__}", where=spec, fix="return (image, label) from __getitem__"
+                f"item {index} is a {type(item).__name__}",
+                where=spec,
+                fix="return (image, label) from __getitem__",
             )
         image = np.asarray(item[0])
         images.append(image[0] if image.ndim == 3 and image.shape[0] == 1 else image)

@@ -55,7 +55,9 @@ def files_identity(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
-        digest.update(f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(
+            f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()
 
 
@@ -136,7 +138,9 @@ def to_labels(labels: NDArray[np.generic], count: int, where: str) -> NDArray[np
             where=where,
             fix="give one class number for each image",
         )
-    if labels.dtype.kind not in "iuf" or (labels.dtype.kind == "f" and not np.isfinite(labels.astype(float)).all()):
+    if labels.dtype.kind not in "iuf" or (
+        labels.dtype.kind == "f" and not np.isfinite(labels.astype(float)).all()
+    ):
         raise DataError(
             f"labels of type {labels.dtype} hold something that is no class number",
             where=where,

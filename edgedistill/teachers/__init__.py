@@ -54,10 +54,12 @@ TEACHERS: Mapping[str, TeacherKind] = {
         "hf:NAME or hf:FOLDER",
         "an image classifier of Hugging Face transformers",
         huggingface.load,
-        "edgedistill[transformers]",
+        "edgedistill[hf]",
     ),
     "keras": TeacherKind("keras:FILE", "a Keras model", keras.load, "edgedistill[tensorflow]"),
-    "python": TeacherKind("module:callable", "a function that returns a torch module with its weights", module.load),
+    "python": TeacherKind(
+        "module:callable", "a function that returns a torch module with its weights", module.load
+    ),
 }
 
 
@@ -82,7 +84,9 @@ def load(
         raise TeacherError(
             f"the teacher takes {channels} channel(s), the images have {image_shape[2]}",
             where=f"teacher {section.spec}",
-            fix="use a teacher for colour images" if channels == 1 else "use a teacher with 1 or 3 input channels",
+            fix="use a teacher for colour images"
+            if channels == 1
+            else "use a teacher with 1 or 3 input channels",
         )
     size = (section.resolution, section.resolution) if section.resolution is not None else loaded.size
     mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)

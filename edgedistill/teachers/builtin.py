@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from importlib.resources import as_file, files
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedistill.errors import TeacherError
 from edgedistill.teachers.checkpoint import into, read_safetensors
 from edgedistill.teachers.loaded import Loaded, Request
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 PACKAGE = "edgedistill.builtin"  # models/ is installed under this name
 ARCHITECTURE = "edgedistill.teachers.architectures:digits_teacher"
@@ -22,7 +25,9 @@ def load(request: Request) -> Loaded:
 
     with as_file(models() / "digits" / "teacher.safetensors") as path:
         if not path.is_file():
-            raise TeacherError("the built-in teacher is missing", where=str(path), fix="install edgedistill again")
+            raise TeacherError(
+                "the built-in teacher is missing", where=str(path), fix="install edgedistill again"
+            )
         loaded = into(digits_teacher(), read_safetensors(path), path, ARCHITECTURE, ())
         return replace(loaded, name="digits")
 

@@ -82,20 +82,28 @@ def ece(logits: NDArray[np.float32], labels: NDArray[np.int64], bins: int = ECE_
 
 
 def _warnings(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...], accuracy: float, error: float
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    accuracy: float,
+    error: float,
 ) -> tuple[str, ...]:
     found = []
     chance = 1 / len(labels)
     percent = f"{100 * accuracy:.1f} % of {len(truth)} held-out images"
-    if accuracy < 2 * chance and len(labels) > 2 or accuracy < 1.2 * chance:
+    if (accuracy < 2 * chance and len(labels) > 2) or accuracy < 1.2 * chance:
         found.append(
             f"the teacher is right on {percent}, about chance ({100 * chance:.1f} %): "
             "its classes may be in another order, or its normalisation another (teacher.normalisation)"
         )
     elif accuracy < _POOR:
-        found.append(f"the teacher is right on only {percent}: a student rarely becomes better than its teacher")
+        found.append(
+            f"the teacher is right on only {percent}: a student rarely becomes better than its teacher"
+        )
     if error > _BADLY_CALIBRATED:
-        found.append(f"the teacher is badly calibrated: its confidence is off by {100 * error:.1f} % on average (ECE)")
+        found.append(
+            f"the teacher is badly calibrated: its confidence is off by {100 * error:.1f} % on average (ECE)"
+        )
     sums = logits.sum(axis=1)
     if float(logits.min()) >= 0 and np.allclose(sums, 1, atol=1e-3):
         found.append("the teacher's outputs look like probabilities, not logits: remove its softmax")

@@ -30,7 +30,9 @@ def load(request: Request) -> Loaded:
     path = Path(file_text if at else request.body).expanduser()
     if not path.is_file():
         raise TeacherError("no such file", where=str(path), fix="check the path (teacher.spec or --teacher)")
-    content = read_safetensors(path) if path.suffix.lower() == ".safetensors" else _torch_file(path, request.trust)
+    content = (
+        read_safetensors(path) if path.suffix.lower() == ".safetensors" else _torch_file(path, request.trust)
+    )
     from torch import nn
 
     if isinstance(content, nn.Module):  # a pickled module, which only --trust lets through
@@ -43,11 +45,21 @@ def load(request: Request) -> Loaded:
             fix=f"name the function that builds the network: {path}@package.module:callable "
             "(for CIFAR ResNets edgedistill.teachers.architectures:cifar_resnet20), or give a .pt2 or .onnx file",
         )
-    return into(build(architecture, request.classes, where=f"teacher {request.spec}"), state, path, architecture, notes)
+    return into(
+        build(architecture, request.classes, where=f"teacher {request.spec}"),
+        state,
+        path,
+        architecture,
+        notes,
+    )
 
 
 def into(
-    module: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str, notes: tuple[str, ...]
+    module: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    path: Path,
+    architecture: str,
+    notes: tuple[str, ...],
 ) -> Loaded:
     """Fills ``module`` with ``state``, prefixes stripped; any mismatch is an error that lists it."""
     expected = module.state_dict()
@@ -59,7 +71,11 @@ def into(
         for k in expected
         if k in state and state[k].shape != expected[k].shape
     ]
-    lists = (("missing in the file", missing), ("unknown to the network", unexpected), ("of other shape", shapes))
+    lists = (
+        ("missing in the file", missing),
+        ("unknown to the network", unexpected),
+        ("of other shape", shapes),
+    )
     problems = [
         f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"
         for what, keys in lists
@@ -93,7 +109,8 @@ def find_state(content: object, path: Path) -> tuple[dict[str, torch.Tensor], tu
         content = content[key]
     keys = ", ".join(str(k) for k in list(content)[:_NAMED]) if isinstance(content, Mapping) else ""
     raise TeacherError(
-        f"no state dict in the file: it holds a {type(content).__name__}" + (f" with keys {keys}" if keys else ""),
+        f"no state dict in the file: it holds a {type(content).__name__}"
+        + (f" with keys {keys}" if keys else ""),
         where=str(path),
         fix="save it with torch.save(model.state_dict(), FILE)",
     )

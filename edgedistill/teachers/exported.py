@@ -64,7 +64,11 @@ def _input(
 ) -> tuple[int | None, int | None, tuple[int, int] | None]:
     """(fixed batch, channels, (H, W)) of the only input [N,C,H,W]; None where it is free."""
     names = program.graph_signature.user_inputs
-    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
+    shapes = [
+        node.meta["val"].shape
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in names
+    ]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise TeacherError(
             f"the network takes {len(shapes)} inputs of shapes {[list(map(str, s)) for s in shapes]}",

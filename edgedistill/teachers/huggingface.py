@@ -13,14 +13,17 @@ from edgedistill.teachers.timm import need
 
 def load(request: Request) -> Loaded:
     """hf:NAME or hf:FOLDER; a folder, or HF_HUB_OFFLINE=1, never asks the network."""
-    how = "pip install 'edgedistill[transformers]'"
+    how = "pip install 'edgedistill[hf]'"
     transformers = need("transformers", request.spec, how)
     folder = Path(request.body).expanduser()
     local = folder.is_dir() or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     name = str(folder) if folder.is_dir() else request.body
     try:
         module = transformers.AutoModelForImageClassification.from_pretrained(
-            name, local_files_only=local, use_safetensors=None if request.trust else True, trust_remote_code=False
+            name,
+            local_files_only=local,
+            use_safetensors=None if request.trust else True,
+            trust_remote_code=False,
         )
     except Exception as cause:  # transformers and the hub client each raise their own kinds
         raise TeacherError(

@@ -33,7 +33,9 @@ def load(request: Request) -> Loaded:
         ) from cause
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4:
-        raise TeacherError(f"the input's shape is {shape}", where=str(path), fix="give a model with one input [N,H,W,C]")
+        raise TeacherError(
+            f"the input's shape is {shape}", where=str(path), fix="give a model with one input [N,H,W,C]"
+        )
     _, height, width, channels = shape
 
     def forward(x_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,5 +49,7 @@ def load(request: Request) -> Loaded:
         parameters=int(model.count_params()),
         channels=channels,
         size=(height, width) if height and width else None,
-        notes=("Keras models often end in softmax: the outputs are taken as logits, so remove the softmax if so",),
+        notes=(
+            "Keras models often end in softmax: the outputs are taken as logits, so remove the softmax if so",
+        ),
     )

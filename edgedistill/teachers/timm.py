@@ -16,7 +16,9 @@ def load(request: Request) -> Loaded:
     timm = need("timm", request.spec, "pip install 'edgedistill[timm]'  (timm and the torchvision it needs)")
     need("torchvision", request.spec, "pip install 'edgedistill[timm]'  (timm imports torchvision)")
     if not timm.is_model(request.body.split(".")[0]):
-        raise UnknownNameError("timm network", request.body, timm.list_models(), where=f"teacher {request.spec}")
+        raise UnknownNameError(
+            "timm network", request.body, timm.list_models(), where=f"teacher {request.spec}"
+        )
     try:
         module = timm.create_model(request.body, pretrained=True)
     except Exception as cause:  # timm, the hub client and the network each raise their own kinds
@@ -46,7 +48,9 @@ def need(library: str, spec: str, how: str) -> ModuleType:
         how: the command that installs it.
     """
     if importlib.util.find_spec(library) is None:
-        raise TeacherError(f"this teacher needs {library}, which is not installed", where=f"teacher {spec}", fix=how)
+        raise TeacherError(
+            f"this teacher needs {library}, which is not installed", where=f"teacher {spec}", fix=how
+        )
     try:
         return importlib.import_module(library)
     except Exception as cause:  # a broken installation can raise anything
