@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgedistill.bench.coreml import coreml
 from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, check_digests, split
+from edgedistill.bench.reference import litert_reference, litert_reference_values
 from edgedistill.errors import EdgeDistillError, GateError, InputError, ParityError
 from edgedistill.ir import golden, interpret, serial
 from edgedistill.ir.graph import Graph
@@ -69,15 +70,12 @@ def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
     Raises:
         ParityError: a runtime refuses a file or answers in another shape.
     """
-    name, answer = graph.inputs[0], graph.outputs[0]
-
-    def interpreter(family: interpret.Family) -> Int8:
-        return np.asarray(interpret.run_batched(graph, {name: x}, family)[answer], np.int8)
-
     present = [folder / file for file in INT8 if (folder / file).exists()]
-    expected_f = interpreter("F")
+    expected_f = np.asarray(interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
     rows = [_against(path, expected_f, x, "F", graph) for path in present]
-    rows += [_against(path, interpreter("D"), x, "D", graph) for path in present if path.suffix == ".tflite"]
+    for path in present:
+        if path.suffix == ".tflite":
+            rows.append(_against(path, litert_reference(graph, x), x, "D", graph))
     if (folder / COREML).exists():
         rows.append(coreml(folder / COREML, graph, x, expected_f))
     return tuple(rows)
@@ -113,8 +111,7 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
             continue
         rows.append(_against(model, expected, x, "F", graph))
         if model.suffix == ".tflite" and graph is not None:
-            reference = interpret.run_batched(graph, {graph.inputs[0]: x}, "D")[graph.outputs[0]]
-            rows.append(_against(model, reference.astype(np.int8, copy=False), x, "D", graph))
+            rows.append(_against(model, litert_reference(graph, x), x, "D", graph))
     if not rows:
         raise InputError(
             "there is no int8 model to verify; golden vectors are int8",
@@ -140,7 +137,10 @@ def layerwise(graph: Graph, folder: Path, x: Int8) -> Divergence | None:
 def _first_difference(
     graph: Graph, runner: Any, label: str, x: Int8, family: interpret.Family
 ) -> Divergence | None:
-    every = interpret.run(graph, {graph.inputs[0]: x}, family, keep=True)
+    if family == "D":
+        every = litert_reference_values(graph, x)
+    else:
+        every = interpret.run(graph, {graph.inputs[0]: x}, keep=True)
     shown = runner.run_all(x)
     for name in graph.activations():
         got = shown.get(name)
@@ -172,6 +172,8 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, grap
     notes = [f"{len(x)} inputs"]
     if _is_qdq(path):
         notes.append("session.qdqisint8allowed=1")
+    if family == "D":
+        notes.append("fully connected layers round once, as in F")
     if identical != values and graph is not None:
         wrong = (got != expected).reshape(len(x), -1).any(axis=1)
         found = _first_difference(graph, runner, label, x[wrong][:TRACED], family)

@@ -36,6 +36,7 @@ def test_all_runtimes_are_identical(graph: Graph, pristine: Path) -> None:
     assert all(row.how == "measured" and row.max_lsb == 0 and row.top1_flips == 0 for row in exact)
     (reference,) = (row for row in rows if row.family == "D")
     assert reference.runtime.startswith("litert-reference") and reference.values == 3000
+    assert reference.identical == 3000, reference
 
 
 def test_layerwise_names_the_first_tensor_that_differs(graph: Graph, pristine: Path) -> None:
