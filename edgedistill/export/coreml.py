@@ -28,7 +28,7 @@ from edgedistill.export.coreml_printer import PROBABILITIES, import_coremltools,
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
 
-__all__ = ["check", "evaluate", "write"]
+__all__ = ["check", "evaluate", "mil_name", "write"]
 
 
 def write(graph: Graph, meta: Metadata, path: Path) -> None:
@@ -46,7 +46,8 @@ def write(graph: Graph, meta: Metadata, path: Path) -> None:
         )
     with quiet():
         ct = import_coremltools()
-        labels = meta.labels or graph.labels
+        flat = len(graph.tensors[graph.outputs[0]].shape) == 2  # one score per class, not a map of scores
+        labels = (meta.labels or graph.labels) if flat else ()
         classifier = ct.ClassifierConfig(list(labels), "label", PROBABILITIES) if labels else None
         model = ct.convert(
             program(graph, ct, bool(labels)),

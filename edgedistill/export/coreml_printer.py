@@ -31,6 +31,14 @@ PROBABILITIES = "class_probabilities"
 _NCHW = (0, 3, 1, 2)
 _NHWC = (0, 2, 3, 1)
 
+# MIL's own words: NameSanitizer of coremltools 9 (mil/passes/defs/preprocess.py), which renames them.
+# fmt: off
+_RESERVED = frozenset((
+    "any", "bool", "program", "func", "tensor", "list", "dict", "tuple", "true", "false", "string",
+    "bf16", "fp16", "fp32", "fp64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "state",
+))
+# fmt: on
+
 
 def import_coremltools() -> Any:
     """coremltools, or an error that says what to install."""
@@ -57,9 +65,10 @@ def quiet() -> Iterator[None]:
 
 
 def mil_name(name: str) -> str:
-    """A name that MIL allows."""
+    """A name that MIL allows: letters, digits, underscores, a letter first, none of the language's words."""
     clean = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return clean if re.match(r"[A-Za-z_]", clean) else f"_{clean}"
+    clean = clean if re.match(r"[A-Za-z]", clean) else f"v_{clean}"
+    return f"{clean}_" if clean in _RESERVED else clean
 
 
 class _Printer:

@@ -90,7 +90,22 @@ def test_the_program_means_the_graph(integer: tuple[Graph, Path]) -> None:
     assert worst <= 3 and differing < count // 100
 
 
-@pytest.mark.parametrize("name", sorted(graphs.integer_cases(0)))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "conv_5x5_lopsided",
+        "conv_stride2_odd",
+        "depthwise_stride2_even",
+        "average_8x8",
+        "dense",
+        "max_pool_padded",
+        "reshape",
+        "table_gelu",
+        "add_odd",
+        "mul_gate",
+        "concat",
+    ],
+)
 def test_every_operator_is_printed(name: str, tmp_path: Path) -> None:
     graph, path = graphs.integer_cases(2)[name], tmp_path / "m.mlpackage"
     coreml.write(graph, NO_LABELS, path)
@@ -174,3 +189,21 @@ def test_without_the_library_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "coremltools", None)
     with pytest.raises(InputError, match="pip install coremltools"):
         coreml.write(graphs.integer_cases(0)["dense"], NO_LABELS, tmp_path / "m.mlpackage")
+
+
+@pytest.mark.parametrize("name", ["bool", "state", "1st", "image.0/raw:0", "_x"])
+def test_names_that_mil_does_not_allow_are_replaced(name: str, tmp_path: Path) -> None:
+    import coremltools as ct
+
+    net = graphs.Builder("odd/name", 0)
+    net.dense(net.input((1, 24), name=name), 5)
+    coreml.write(net.graph(), NO_LABELS, tmp_path / "m.mlpackage")
+    assert coreml.check(tmp_path / "m.mlpackage", net.graph()) == []
+    spec = ct.models.utils.load_spec(str(tmp_path / "m.mlpackage"))
+    assert [i.name for i in spec.description.input] == [coreml.mil_name(name)] != [name]
+
+
+def test_a_map_of_scores_is_no_classifier(tmp_path: Path) -> None:
+    graph = graphs.integer_cases(0)["conv_same"]
+    coreml.write(graph, META, tmp_path / "m.mlpackage")
+    assert "class_probabilities" not in coreml.evaluate(tmp_path / "m.mlpackage", np.zeros((1, 5, 8, 8)))
