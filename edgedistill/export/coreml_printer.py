@@ -35,7 +35,8 @@ _NHWC = (0, 2, 3, 1)
 # fmt: off
 _RESERVED = frozenset((
     "any", "bool", "program", "func", "tensor", "list", "dict", "tuple", "true", "false", "string",
-    "bf16", "fp16", "fp32", "fp64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "state",
+    "bf16", "fp16", "fp32", "fp64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+    "uint64", "state",
 ))
 # fmt: on
 
