@@ -2,7 +2,7 @@
 
 Family F is what XNNPACK and ONNX Runtime compute: one float32 multiplication, rounded half
 to even. Family D is what TFLite's reference kernels and TFLite Micro compute: gemmlowp's
-fixed point, rounded twice, half away from zero. They differ by at most one unit.
+fixed point, rounded twice, the second time half away from zero. They differ by at most one unit.
 
 ADD and MUL are the same in every runtime when their scales stand in a ratio ``p / q`` with
 odd ``q``: no sum then lies on a half, so every kernel's error is smaller than the distance
@@ -62,23 +62,24 @@ def quantise_multiplier_d(real: float) -> tuple[int, int]:
 
 
 def doubling_high_mul(a: NDArray[np.int64], b: ArrayLike) -> NDArray[np.int64]:
-    """gemmlowp's SaturatingRoundingDoublingHighMul: ``a * b / 2**31`` rounded half away from zero, roughly.
+    """gemmlowp's SaturatingRoundingDoublingHighMul: ``a * b / 2**31``, half towards plus infinity.
 
-    The nudge for negative products is ``1 - 2**30`` and the division truncates.
+    Its nudge (``2**30``, or ``1 - 2**30`` for negative products) and truncating division are
+    the same as ``floor((a * b + 2**30) / 2**31)``.
     """
-    product = a * np.asarray(b, np.int64)
-    nudged = product + np.where(product >= 0, 2**30, 1 - 2**30)
-    high = np.where(nudged >= 0, nudged >> 31, -((-nudged) >> 31))
-    return np.minimum(high, 2**31 - 1)
+    product = np.multiply(a, np.asarray(b, np.int64))
+    product += 2**30
+    product >>= 31
+    return np.minimum(product, 2**31 - 1, out=product)
 
 
 def divide_by_power_of_two(x: NDArray[np.int64], exponent: ArrayLike) -> NDArray[np.int64]:
     """gemmlowp's RoundingDivideByPOT: ``x / 2**exponent``, half away from zero."""
     e = np.asarray(exponent, np.int64)
-    mask = (np.int64(1) << e) - 1
-    threshold = (mask >> 1) + (x < 0)
-    result: NDArray[np.int64] = (x >> e) + ((x & mask) > threshold)
-    return result
+    y = x + ((np.int64(1) << e) >> 1)
+    y -= (x < 0) & (e > 0)
+    y >>= e
+    return np.asarray(y)
 
 
 def multiply_d(x: NDArray[np.int64], q31: ArrayLike, shift: ArrayLike) -> NDArray[np.int64]:
@@ -139,12 +140,14 @@ def snap_add(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32
     """``(s_b, s_y)``: the nearest scales, never finer than wished, that make ADD exact; ``s_a`` stays.
 
     ``s_y = s_a * q / p_a`` and ``s_b = s_y * p_b / q`` with q = 255 (1023 where s_a is over 255 times finer
-    than s_y) and ratios below 8. Only where s_a is over 1023 times finer than s_y does s_y shrink.
+    than s_y) and ratios below 8. Only where s_a is over 1023 times finer than the others do they shrink.
     """
-    a, b, y = float(s_a), float(s_b), float(s_y)
-    q = _DENOMINATOR if _DENOMINATOR * a >= y else MAX_DENOMINATOR
-    largest = _MAX_P if q == _DENOMINATOR else 2 * MAX_DENOMINATOR - 1
-    y = max(y, b * q / largest)
+    a, b = float(s_a), float(s_b)
+    q, largest = _DENOMINATOR, _MAX_P
+    y = max(float(s_y), b * q / largest)
+    if q * a < y:
+        q, largest = MAX_DENOMINATOR, 2 * MAX_DENOMINATOR - 1
+        y = max(float(s_y), b * q / largest)
     p_a = min(max(math.floor(q * a / y * (1 + _IDEMPOTENT)), 1), largest)
     snapped_y = np.float32(a * q / p_a)
     ratio_b = q * b / float(snapped_y)
@@ -212,7 +215,9 @@ def add_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
     twice = 2 * max(s_a, s_b)
 
     def scaled(x: Int8, s: float, zero_point: int) -> NDArray[np.int64]:
-        return multiply_d((x.astype(np.int64) - zero_point) << left_shift, *quantise_multiplier_d(s / twice))
+        every = np.arange(-128, 128, dtype=np.int64) - zero_point
+        table = multiply_d(every << left_shift, *quantise_multiplier_d(s / twice))
+        return np.asarray(table[x.astype(np.int64) + 128])
 
     total = scaled(a, s_a, q_a.zero_point) + scaled(b, s_b, q_b.zero_point)
     y = multiply_d(total, *quantise_multiplier_d(twice / (2**left_shift * s_y)))
