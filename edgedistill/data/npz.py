@@ -30,7 +30,7 @@ def read(path: Path, *, trust: bool = False) -> Source:
         ) from cause
     if unpacked_bytes > _MAX_BYTES:
         raise DataError(
-            f"the archive unpacks to {unpacked_bytes / 2**30:.1f} GiB, more than {_MAX_BYTES / 2**30:.0f} GiB",
+            f"it unpacks to {unpacked_bytes / 2**30:.1f} GiB, more than {_MAX_BYTES / 2**30:.0f} GiB",
             where=str(path),
             fix="store the images as parquet or as a folder of class folders",
         )

@@ -114,8 +114,8 @@ def _check_labels(source: Source, pools: dict[str, Pool], where: str) -> None:
         if highest >= len(source.labels):
             count = int((pool.labels >= len(source.labels)).sum())
             raise DataError(
-                f"labels out of range: {highest} ({count} of {len(pool)}), but there are {len(source.labels)} "
-                f"class names, so 0..{len(source.labels) - 1} are allowed",
+                f"labels out of range: {highest} ({count} of {len(pool)}), "
+                f"but there are {len(source.labels)} class names, so 0..{len(source.labels) - 1} are allowed",
                 where=f"{where}, {name}",
                 fix="correct the labels or the list of names",
             )
@@ -147,7 +147,8 @@ def _broken_text(broken: list[str], total: int) -> str:
 def _check_broken(broken: list[str], total: int, section: DataSection, where: str) -> None:
     if len(broken) > section.max_broken_share * total:
         raise DataError(
-            f"{_broken_text(broken, total)}, more than data.max_broken_share = {section.max_broken_share:g} allows",
+            f"{_broken_text(broken, total)}, "
+            f"more than data.max_broken_share = {section.max_broken_share:g} allows",
             where=where,
             fix="repair or remove these files, or raise data.max_broken_share",
         )
@@ -188,7 +189,8 @@ def _divide(
     if section.limit is not None and section.limit < len(train):
         if section.limit < 2 * len(source.labels):
             raise DataError(
-                f"data.limit = {section.limit} leaves fewer than 2 images for each of {len(source.labels)} classes",
+                f"data.limit = {section.limit} leaves fewer than 2 images "
+                f"for each of {len(source.labels)} classes",
                 where=section.source,
                 fix=f"raise it to {2 * len(source.labels)} or more",
             )

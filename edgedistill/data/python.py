@@ -14,7 +14,10 @@ from edgedistill.errors import DataError
 
 
 def read(spec: str) -> Source:
-    """Calls ``spec`` without arguments. Items of a Dataset are (image, label), image an array, tensor or PIL image."""
+    """Calls ``spec`` without arguments.
+
+    Items of a Dataset are (image, label), the image an array, a tensor or a PIL image.
+    """
     made = callables.find(spec, DataError, where=f"data source {spec}")
     try:
         result = made()

@@ -40,9 +40,8 @@ def thin_out(labels: NDArray[np.int64], limit: int, rng: np.random.Generator) ->
     numbers, counts = np.unique(labels, return_counts=True)
     exact = counts * (limit / len(labels))
     quota = np.maximum(np.floor(exact).astype(np.int64), np.minimum(2, counts))
-    by_remainder = np.argsort(-(exact - np.floor(exact)), kind="stable")
-    for index in by_remainder[: max(0, limit - int(quota.sum()))]:
-        quota[index] += 1
+    while quota.sum() < limit:  # the class furthest below its exact share, of those with images left
+        quota[np.argmax(np.where(quota < counts, exact - quota, -np.inf))] += 1
     while quota.sum() > limit:  # the minimum of two has pushed the sum over: the largest classes give back
         quota[np.argmax(quota)] -= 1
     picked = [rng.permutation(np.flatnonzero(labels == n))[:q] for n, q in zip(numbers, quota, strict=True)]

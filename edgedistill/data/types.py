@@ -21,7 +21,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set in three disjoint splits. ``fingerprint`` is a sha256 of everything that decides its content."""
+    """A data set in three disjoint splits; ``fingerprint`` is a sha256 of what decides its content."""
 
     name: str
     train: Split

@@ -24,7 +24,7 @@ from edgedistill.teachers import (
     preprocess,
     timm,
 )
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.types import Teacher
 
 __all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
@@ -144,7 +144,7 @@ def _try_out(
         raise
     except Exception as cause:  # torch, ONNX Runtime and Keras each raise their own kinds for a bad shape
         raise TeacherError(
-            f"the teacher fails on an image {shape}: {str(cause).splitlines()[0][:200] if str(cause) else repr(cause)}",
+            f"the teacher fails on an image {shape}: {first_line(cause)}",
             where=where,
             fix="set teacher.resolution to the size that it was trained on, or use a teacher for such images",
         ) from cause

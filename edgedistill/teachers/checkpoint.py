@@ -1,4 +1,4 @@
-"""Loads weight files (.pt, .pth, .th, .ckpt, .safetensors) into an architecture, without running their code."""
+"""Loads weight files (.pt, .pth, .th, .ckpt, .safetensors) into a network, without running their code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import build, from_module
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def load(request: Request) -> Loaded:
             f"the file holds weights ({len(state)} tensors) but no architecture",
             where=str(path),
             fix=f"name the function that builds the network: {path}@package.module:callable "
-            "(for CIFAR ResNets edgedistill.teachers.architectures:cifar_resnet20), or give a .pt2 or .onnx file",
+            "(CIFAR ResNets: edgedistill.teachers.architectures:cifar_resnet20), or give a .pt2 or .onnx",
         )
     return into(
         build(architecture, request.classes, where=f"teacher {request.spec}"),
@@ -138,7 +138,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as cause:
         raise TeacherError(
-            f"the file is truncated or no safetensors file ({str(cause).splitlines()[0]})",
+            f"the file is truncated or no safetensors file ({first_line(cause)})",
             where=str(path),
             fix="download or save it again",
         ) from cause
@@ -164,14 +164,14 @@ def _torch_file(path: Path, trust: bool) -> object:
             raise TeacherError(
                 "the file is a TorchScript archive",
                 where=str(path),
-                fix="export the network with torch.export.save(torch.export.export(...), 'FILE.pt2') or to ONNX",
+                fix="save it with torch.export.save(torch.export.export(...), 'FILE.pt2'), or export it to ONNX",
             ) from cause
         raise _damaged(path, cause) from cause
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as cause:  # the file's own code runs here, on the user's word
         raise TeacherError(
-            f"unpickling failed: {type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}",
+            f"unpickling failed: {type(cause).__name__}: {first_line(cause)}",
             where=str(path),
             fix="make the classes it needs importable, or save the state dict alone",
         ) from cause
@@ -185,9 +185,8 @@ def _is_torch_file(path: Path) -> bool:
 
 
 def _damaged(path: Path, cause: Exception) -> TeacherError:
-    reason = str(cause).splitlines()[0][:120] if str(cause) else type(cause).__name__
     return TeacherError(
-        f"the file ({path.stat().st_size} bytes) is truncated or no torch file ({reason})",
+        f"the file ({path.stat().st_size} bytes) is truncated or no torch file ({first_line(cause)})",
         where=str(path),
         fix="download or save it again",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Forward, Loaded, Request
+from edgedistill.teachers.loaded import Forward, Loaded, Request, first_line
 from edgedistill.teachers.module import torch_forward
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def load(request: Request) -> Loaded:
         program = torch.export.load(path)
     except Exception as cause:  # torch raises many kinds for a file that is no archive of its own
         raise TeacherError(
-            f"the file is no exported program ({type(cause).__name__}: {str(cause).splitlines()[0][:120]})",
+            f"the file is no exported program ({type(cause).__name__}: {first_line(cause)})",
             where=str(path),
             fix="write it with torch.export.save(torch.export.export(model, (example,)), FILE)",
         ) from cause

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
 from edgedistill.teachers.timm import need
 
@@ -27,9 +27,9 @@ def load(request: Request) -> Loaded:
         )
     except Exception as cause:  # transformers and the hub client each raise their own kinds
         raise TeacherError(
-            f"transformers cannot load it: {str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__}",
+            f"transformers cannot load it: {first_line(cause)}",
             where=f"teacher {request.spec}",
-            fix="give a folder written by save_pretrained (with model.safetensors), or check name and connection",
+            fix="give a folder written by save_pretrained (model.safetensors), or check name and connection",
         ) from cause
     mean_std, size = None, None
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.timm import need
 
 
@@ -27,7 +27,7 @@ def load(request: Request) -> Loaded:
         raise TeacherError(
             "the file holds Python code (a Lambda layer)"
             if unsafe
-            else f"Keras cannot load it: {text.splitlines()[0][:200] if text else type(cause).__name__}",
+            else f"Keras cannot load it: {first_line(cause)}",
             where=str(path),
             fix="pass --trust if you trust its author" if unsafe else "save it with model.save('FILE.keras')",
         ) from cause

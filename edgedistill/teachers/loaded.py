@@ -33,3 +33,9 @@ class Loaded:
     size: tuple[int, int] | None = None  # (H, W) where the network takes one size only
     mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # on x/255, where the network says so
     notes: tuple[str, ...] = ()
+
+
+def first_line(cause: Exception, length: int = 160) -> str:
+    """What a foreign library said, short enough for a message."""
+    text = str(cause).strip()
+    return text.splitlines()[0][:length] if text else type(cause).__name__

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgedistill.errors import TeacherError
 from edgedistill.teachers.exported import in_batches
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -30,7 +30,7 @@ def load(request: Request) -> Loaded:
         session = ort.InferenceSession(str(path), providers=ort.get_available_providers())
     except Exception as cause:  # onnxruntime's errors share no base class of their own
         raise TeacherError(
-            f"the file is no ONNX model that ONNX Runtime can run ({str(cause).splitlines()[0][:160]})",
+            f"the file is no ONNX model that ONNX Runtime can run ({first_line(cause)})",
             where=str(path),
             fix="check the file with onnx.checker, or export it again",
         ) from cause

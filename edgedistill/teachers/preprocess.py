@@ -75,7 +75,8 @@ def parse(
     mean, std = (mean * channels if len(mean) == 1 else mean), (std * channels if len(std) == 1 else std)
     if len(mean) != channels or len(std) != channels:
         raise TeacherError(
-            f"normalisation {text!r} has {len(mean)} means and {len(std)} deviations for {channels} channel(s)",
+            f"normalisation {text!r} has {len(mean)} means and {len(std)} deviations "
+            f"for {channels} channel(s)",
             where="teacher.normalisation",
             fix=f"give {channels} of each, as m,.../s,...",
         )

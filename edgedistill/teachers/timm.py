@@ -7,7 +7,7 @@ import importlib.util
 from types import ModuleType
 
 from edgedistill.errors import TeacherError, UnknownNameError
-from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
 
 
@@ -23,7 +23,7 @@ def load(request: Request) -> Loaded:
         module = timm.create_model(request.body, pretrained=True)
     except Exception as cause:  # timm, the hub client and the network each raise their own kinds
         raise TeacherError(
-            f"timm cannot load it: {type(cause).__name__}: {str(cause).splitlines()[0][:160] if str(cause) else ''}",
+            f"timm cannot load it: {type(cause).__name__}: {first_line(cause)}",
             where=f"teacher {request.spec}",
             fix="check the connection, or download the weights once on a machine that has one",
         ) from cause

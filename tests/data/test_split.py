@@ -39,5 +39,11 @@ def test_thin_out_meets_the_limit_exactly_and_keeps_every_class(numbers: list[in
     assert (np.diff(kept) > 0).all()
 
 
+def test_thin_out_does_not_ask_a_class_for_more_than_it_has() -> None:
+    labels = np.array([0] * 29 + [1], dtype=np.int64)
+    kept = thin_out(labels, 20, np.random.default_rng(0))
+    assert np.bincount(labels[kept]).tolist() == [19, 1]
+
+
 def test_shared_marks_common_images() -> None:
     assert shared([b"a", b"b", b"c"], [b"c", b"a"]).tolist() == [True, False, True]

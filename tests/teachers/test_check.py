@@ -19,7 +19,7 @@ def split(count: int = 1000) -> Split:
 
 
 def answering(share_right: float, scale: float = 10.0, shift: int = 1) -> Teacher:
-    """Right for the first ``share_right`` of each hundred images, ``shift`` classes beside it for the others."""
+    """Right for the first ``share_right`` of each hundred images, ``shift`` classes off for the others."""
 
     def logits(images_NHWC: np.ndarray) -> np.ndarray:
         truth = images_NHWC[:, 0, 0, 0].astype(np.int64)

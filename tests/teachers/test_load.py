@@ -304,3 +304,32 @@ def test_threads_are_left_alone(nets: str) -> None:
     before = torch.get_num_threads()
     load(f"{nets}:make").logits(images())
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_is_told_apart(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.trace(Net().eval(), torch.zeros(1, 3, 8, 8)), tmp_path / "s.pt")
+    text = refused(f"{tmp_path}/s.pt")
+    assert "is a TorchScript archive" in text and ".pt2" in text
+
+
+def test_pickle_that_cannot_be_unpickled_even_with_trust(tmp_path: Path, nets: str) -> None:
+    class Failing:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (int, ("no number",))
+
+    torch.save({"state_dict": Net().state_dict(), "args": Failing()}, tmp_path / "w.pt")
+    assert "unpickling failed: ValueError" in refused(f"{tmp_path}/w.pt@{nets}:make", trust=True)
+
+
+def test_exported_program_with_another_kind_of_input(tmp_path: Path) -> None:
+    program = torch.export.export(nn.Linear(5, 3).eval(), (torch.zeros(2, 5),))
+    torch.export.save(program, tmp_path / "a.pt2")
+    assert "the network takes 1 inputs of shapes [['2', '5']]" in refused(f"{tmp_path}/a.pt2")
+
+
+def test_a_network_that_returns_no_tensor(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from torch import nn\nclass Odd(nn.Module):\n    def forward(self, x): return 'cat'\n"
+    )
+    assert "the network returned a str" in refused(f"{tmp_path}/odd.py:Odd")
