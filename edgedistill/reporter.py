@@ -182,7 +182,7 @@ class RichReporter:
 
 
 def remaining(done: int, total: int, elapsed_s: float) -> str:
-    """", about 2 min left" from the pace so far; empty before there is one."""
+    """ ", about 2 min left" from the pace so far; empty before there is one."""
     if done <= 0 or elapsed_s <= 0:
         return ""
     left = elapsed_s / done * (total - done)

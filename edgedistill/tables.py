@@ -145,3 +145,11 @@ def _section(annotation: object) -> type[BaseModel] | None:
 def _shown(value: object) -> str:
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def toml_value(text: str) -> object:
+    """A single value as TOML would read it; what is no TOML value is a text without its quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

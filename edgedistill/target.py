@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,6 +79,11 @@ def load_file(path: Path) -> Target:
             fix="name the file with lower-case letters, digits, '-', '_' and '.', for example my-board.toml",
         )
     return _parse(read_text(path, "target"), path.stem, str(path))
+
+
+def json_schema() -> dict[str, Any]:
+    """What a target file may say, for editors that check TOML against a JSON schema."""
+    return Target.model_json_schema()
 
 
 def _parse(text: str, name: str, where: str) -> Target:

@@ -1,0 +1,121 @@
+"""The command ``doctor``: what this machine has, and what a build here can and cannot do."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgedistill.cli.output import Json, Quiet, print_json, print_table
+from edgedistill.errors import GateError
+
+_NEEDED = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+    "coremltools",
+    "pyarrow",
+    "pillow",
+    "pydantic",
+)
+_OPTIONAL = {
+    "timm": "teachers timm:NAME",
+    "transformers": "teachers hf:NAME",
+    "tensorflow": "teachers keras:FILE",
+    "zeus": "energy measurements",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the answer."""
+
+    name: str
+    state: Literal["good", "missing", "bad", "note"]
+    detail: str
+
+
+def doctor(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to be written to.")] = Path(
+        "out"
+    ),
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Checks libraries, runtimes, the output folder and this machine; exit code 1 if a build cannot run."""
+    checks = tuple(_checks(out))
+    if json_:
+        print_json([asdict(check) for check in checks])
+    elif not quiet:
+        print_table(("check", "state", "detail"), [(c.name, c.state, c.detail) for c in checks])
+    broken = [check.name for check in checks if check.state == "bad"]
+    if broken:
+        raise GateError(
+            f"a build cannot run here: {', '.join(broken)}", fix="pip install --upgrade edgedistill"
+        )
+
+
+def _checks(out: Path) -> Iterator[Check]:
+    from edgedistill.bench.energy import reason_not_measurable
+    from edgedistill.bench.machine import machine
+    from edgedistill.runners import RUNNERS
+
+    yield Check("machine", "note", machine())
+    yield Check("python", "good" if sys.version_info >= (3, 10) else "bad", sys.version.split()[0])
+    for name in _NEEDED:
+        version = _version(name)
+        yield Check(name, "good" if version else "bad", version or "not installed")
+    for name, purpose in _OPTIONAL.items():
+        version = _version(name)
+        yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
+    for name, row in RUNNERS.items():
+        words = (
+            "int8 files are verified and measured here"
+            if row.can_run_here
+            else "files are checked, not run, here"
+        )
+        yield Check(f"runtime {name}", "good" if row.can_run_here else "note", words)
+    reason = reason_not_measurable()
+    yield Check("energy", "note" if reason else "good", reason or "the meter can be read")
+    yield _accelerator()
+    yield _output(out)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _accelerator() -> Check:
+    if importlib.util.find_spec("torch") is None:
+        return Check("accelerator", "bad", "torch is not installed")
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("accelerator", "note", f"{torch.cuda.get_device_name(0)}")
+    return Check(
+        "accelerator", "note", f"none; training runs on the CPU with {torch.get_num_threads()} threads"
+    )
+
+
+def _output(out: Path) -> Check:
+    """Looks without creating anything: the nearest folder that exists decides."""
+    import os
+    import shutil
+
+    from edgedistill.units import format_bytes
+
+    there = next((p for p in (out.absolute(), *out.absolute().parents) if p.exists()), Path("/"))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return Check("output", "bad", f"{there} cannot be written")
+    return Check("output", "good", f"{out}: {format_bytes(shutil.disk_usage(there).free)} free")

@@ -1,0 +1,50 @@
+"""The command ``inspect``: the integer graph of a finished build, operator by operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedistill.cli.output import Json, Quiet, console, print_json
+from edgedistill.errors import InputError
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A build's folder, or its graph.npz.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Prints the integer graph: operators, shapes, scales, memory, and what is exact by construction."""
+    from edgedistill.ir import plan, serial, verify
+    from edgedistill.ir.text import text
+
+    file = path / "graph.npz" if path.is_dir() else path
+    if not file.exists():
+        raise InputError("there is no graph here", where=str(file), fix="give the folder of a finished build")
+    if file.suffix != ".npz":
+        fix = f"give {file.parent / 'graph.npz'}, from which every model of a build is printed"
+        raise InputError(f"a graph is not read from {file.suffix or 'such'} files", where=str(file), fix=fix)
+    graph = serial.load(file)
+    if json_:
+        macs = plan.macs(graph)
+        print_json(
+            {
+                "name": graph.name,
+                "inputs": graph.inputs,
+                "outputs": graph.outputs,
+                "labels": graph.labels,
+                "macs": sum(macs.values()),
+                "parameters": plan.parameters(graph),
+                "weight_bytes": plan.weight_bytes(graph),
+                "arena_bytes": plan.arena(graph).peak,
+                "ops": [
+                    {"kind": op.kind, "name": op.name, "inputs": op.inputs, "outputs": op.outputs}
+                    for op in graph.ops
+                ],
+                "inexact": [{"op": op, "why": why} for op, why in verify.inexact(graph)],
+            }
+        )
+    elif not quiet:
+        console().print(text(graph), markup=False, soft_wrap=True)

@@ -1,0 +1,72 @@
+"""Holds a finished build against the limits of its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgedistill import units
+from edgedistill.errors import GateError
+from edgedistill.record import BuildRecord
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Limits that were missed, and limits that nothing could be held against, in words."""
+
+    missed: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    def raise_if_missed(self) -> None:
+        """Raises: GateError, when a limit was missed."""
+        if self.missed:
+            fix = "choose a smaller --student (`edgedistill list students`), more epochs, or another limit"
+            raise GateError("; ".join(self.missed), where="budget", fix=fix)
+
+
+def check(budget: Mapping[str, float], records: Sequence[BuildRecord]) -> Findings:
+    """Every limit against every record; latency and energy are this machine's, as the record says."""
+    missed, unknown = [], []
+    for record in records:
+        for name, limit in budget.items():
+            value = _figure(record, name)
+            if value is None:
+                unknown.append(
+                    f"{record.target}: no figure of {name} was measured, so its limit was not checked"
+                )
+            elif value < limit if name == "accuracy" else value > limit:
+                word = "below" if name == "accuracy" else "above"
+                missed.append(f"{record.target}: {name} {_text(name, value)} is {word} {_text(name, limit)}")
+    return Findings(tuple(missed), tuple(unknown))
+
+
+def _figure(record: BuildRecord, name: str) -> float | None:
+    match name:
+        case "accuracy":
+            return record.accuracy.student_int8
+        case "macs":
+            return record.graph.macs
+        case "ram":
+            return record.graph.arena_bytes
+        case "flash":
+            sizes = [a.size_bytes for a in record.artifacts if a.format in ("onnx", "tflite", "coreml")]
+            return max(sizes, default=None)
+    values = [
+        m.value
+        for m in record.measurements
+        if m.quantity == name and m.value is not None and "float32" not in m.artifact
+    ]
+    return min(values, default=None)
+
+
+def _text(name: str, value: float) -> str:
+    match name:
+        case "accuracy":
+            return f"{value:.1%}"
+        case "macs":
+            return units.format_count(value)
+        case "latency":
+            return units.format_ms(value)
+        case "energy":
+            return f"{value:.3g} mJ"
+    return units.format_bytes(value)

@@ -1,0 +1,86 @@
+"""The command ``list``: the tables of the packages, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import typer
+
+from edgedistill.cli.output import Json, Quiet, print_json, print_table
+from edgedistill.errors import UnknownNameError
+
+Rows = tuple[tuple[str, ...], ...]  # the first row names the columns
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="teachers, students, losses, exporters, runners or tasks.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Lists what can be chosen: teachers, students, losses, exporters, runners, tasks."""
+    if kind not in LISTS:
+        raise UnknownNameError("list", kind, LISTS, where="edgedistill list")
+    columns, *rows = LISTS[kind]()
+    if json_:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    elif quiet:
+        print("\n".join(row[0] for row in rows))
+    else:
+        print_table(columns, rows)
+
+
+def _teachers() -> Rows:
+    from edgedistill.teachers import TEACHERS
+
+    rows = ((kind.spec, kind.purpose, kind.needs or "nothing more") for kind in TEACHERS.values())
+    return (("--teacher", "what it is", "needs"), *rows)
+
+
+def _students() -> Rows:
+    from edgedistill.students import STUDENTS
+
+    rows = (
+        (name, family.summary, ",".join(f"{k}={v:g}" for k, v in family.numbers().items()), family.source)
+        for name, family in STUDENTS.items()
+    )
+    return (("--student", "what it is", "numbers and their defaults", "source"), *rows)
+
+
+def _losses() -> Rows:
+    from edgedistill.distill.losses import LOSSES
+
+    return (("name", "what it is", "source"), *((n, loss.summary, loss.source) for n, loss in LOSSES.items()))
+
+
+def _exporters() -> Rows:
+    from edgedistill.export import EXPORTERS
+
+    return (
+        ("--formats", "file", "runs on"),
+        *((n, f"student{r.suffix}", r.text) for n, r in EXPORTERS.items()),
+    )
+
+
+def _runners() -> Rows:
+    from edgedistill.runners import RUNNERS
+
+    rows = ((n, row.suffix, row.text, "yes" if row.can_run_here else "no") for n, row in RUNNERS.items())
+    return (("name", "files", "what it is", "runs here"), *rows)
+
+
+def _tasks() -> Rows:
+    from edgedistill.tasks import TASKS
+
+    rows = ((n, t.summary, t.metric, ", ".join(t.students), ", ".join(t.losses)) for n, t in TASKS.items())
+    return (("name", "what it is", "metric", "students", "losses"), *rows)
+
+
+LISTS: Mapping[str, Callable[[], Rows]] = {
+    "teachers": _teachers,
+    "students": _students,
+    "losses": _losses,
+    "exporters": _exporters,
+    "runners": _runners,
+    "tasks": _tasks,
+}

@@ -1,0 +1,83 @@
+"""The commands ``targets list``, ``targets show`` and ``targets check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedistill.cli.guard import guarded
+from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
+
+app = typer.Typer(help="Devices: which ones ship, what is known of them, and whether your own file is right.")
+
+
+def list_(quiet: Quiet = False, json_: Json = False) -> None:
+    """Lists the devices that ship with edgedistill."""
+    from edgedistill import target as devices
+
+    found = [devices.load(name) for name in devices.names()]
+    if json_:
+        print_json([device.model_dump(mode="json") for device in found])
+    elif quiet:
+        print("\n".join(device.name for device in found))
+    else:
+        rows = [(d.name, d.title, ", ".join(d.runtimes.value), ", ".join(d.formats.value)) for d in found]
+        print_table(("name", "device", "runtimes", "formats"), rows)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A name from `targets list`, or a target file.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Shows what is known of a device, and from which document."""
+    from edgedistill import target as devices
+
+    device = devices.load(name)
+    if json_:
+        print_json(device.model_dump(mode="json"))
+        return
+    if quiet:
+        return
+    rows = [
+        (key, _words(key, fact.value), fact.source)
+        for key, fact in ((key, getattr(device, key)) for key in type(device).model_fields)
+        if isinstance(fact, devices.Fact)
+    ]
+    print_table(("fact", "value", "source"), rows, title=f"{device.name}: {device.title}")
+    if device.notes:
+        console().print(device.notes, markup=False)
+
+
+def check(
+    path: Annotated[Path, typer.Argument(help="A target file of your own.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Checks a target file; `build --target FILE.toml` takes it afterwards."""
+    from edgedistill import target as devices
+
+    device = devices.load_file(path)
+    if json_:
+        print_json({"name": device.name, "good": True})
+    elif not quiet:
+        print(f"{path}: good; build for it with --target {path}")
+
+
+def _words(key: str, value: object) -> str:
+    from edgedistill import units
+
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, int) and key.endswith("_bytes"):
+        return units.format_bytes(value)
+    if isinstance(value, int) and key.endswith("_hz"):
+        return units.format_hz(value)
+    return str(value)
+
+
+app.command("list")(guarded(list_))
+app.command("show")(guarded(show))
+app.command("check")(guarded(check))

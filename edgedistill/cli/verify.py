@@ -1,0 +1,47 @@
+"""The command ``verify``: proves a finished build again, from its files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedistill.cli.output import Json, Quiet, print_json, print_table
+from edgedistill.errors import ParityError
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A build's folder, or one model with golden.npz beside it.")],
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Runs the golden inputs through every runtime; exit code 1 when one answers other bits."""
+    from edgedistill.bench.parity import verify_dir
+
+    rows = verify_dir(path)
+    if json_:
+        print_json([row.model_dump(mode="json") for row in rows])
+    elif not quiet:
+        table = [
+            (
+                row.runtime,
+                row.artifact,
+                "not run" if row.how == "not run" else f"{row.identical:,} of {row.values:,}",
+                f"{row.max_lsb} LSB",
+                row.note,
+            )
+            for row in rows
+        ]
+        print_table(("runtime", "file", "identical values", "worst", "note"), table)
+    broken = [
+        row for row in rows if row.family == "F" and row.how != "not run" and row.identical != row.values
+    ]
+    if broken:
+        worst = max(broken, key=lambda row: row.max_lsb)
+        raise ParityError(
+            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical:,} of "
+            f"{worst.values:,} values (at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
+            where=worst.artifact,
+            fix="use the runtime and version that the record names, or build again with this one installed",
+        )
