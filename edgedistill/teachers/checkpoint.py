@@ -164,7 +164,7 @@ def _torch_file(path: Path, trust: bool) -> object:
             raise TeacherError(
                 "the file is a TorchScript archive",
                 where=str(path),
-                fix="save it with torch.export.save(torch.export.export(...), 'FILE.pt2'), or export it to ONNX",
+                fix="save it with torch.export.save(torch.export.export(...), 'FILE.pt2') or as ONNX",
             ) from cause
         raise _damaged(path, cause) from cause
     try:

@@ -20,6 +20,7 @@ def test_digits_teacher_reaches_the_accuracy_of_its_card(tmp_path: Path) -> None
     assert report.accuracy == pytest.approx(0.9888, abs=0.004) and report.warnings == ()
 
 
+@pytest.mark.real_data
 def test_cifar_resnet20_answers_as_published(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "cifar10" if (real_data / "cifar10").is_dir() else real_data
     section = DataSection(source=str(folder / "test.parquet"), limit=100, test_share=0.04)
