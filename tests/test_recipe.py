@@ -1,0 +1,113 @@
+"""Recipes: strict in, complete out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgedistill import recipe as recipes
+from edgedistill.errors import InputError
+from edgedistill.recipe import DataSection, Recipe
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_reads_lists_numbers_and_sections(tmp_path: Path) -> None:
+    text = 'targets = ["raspberry-pi-5"]\n[distill]\ntemperature = 3\n[budget]\nlatency = "2ms"\nflash = "96KiB"\n'
+    found = recipes.load(write(tmp_path, text))
+    assert found.targets == ("raspberry-pi-5",)
+    assert found.distill.temperature == 3.0
+    assert recipes.budget(found) == {"latency": 2.0, "flash": 98_304}
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ("[distill]\ntemperature = 0", "distill.temperature must be greater than 0; it is 0", "distill.temperature"),
+        ("[distill]\ntemprature = 2", "unknown key 'distill.temprature'", "did you mean 'distill.temperature'?"),
+        ("[destill]\nepochs = 2", "unknown key 'destill'", "did you mean 'distill'?"),
+        ("temperature = 2", "unknown key 'temperature'", "did you mean 'distill.temperature'?"),
+        ("[distill]\nepochs = '3'", "distill.epochs must be a whole number; it is '3'", "distill.epochs"),
+        ("[distill]\nepochs = 2.5", "distill.epochs must be a whole number; it is 2.5", "distill.epochs"),
+        ("[distill]\nlr = inf", "distill.lr must be a finite number; it is inf", "distill.lr"),
+        ("[distill]\nalpha = 1.5", "distill.alpha must be at most 1; it is 1.5", "distill.alpha"),
+        ("[distill]\noptimiser = 'adam'", "distill.optimiser must be 'sgd' or 'adamw'; it is 'adam'", "optimiser"),
+        ("trust = 1", "trust must be true or false; it is 1", "trust"),
+        ("seed = true", "seed must be a whole number; it is true", "seed"),
+        ("distill = 3", "distill must be a table; it is 3", "distill"),
+        ("targets = 'a'", "targets must be a list [...]; it is 'a'", "targets"),
+        ("targets = []", "no target is named", "android-arm64"),
+        ("targets = ['a', 'a']", "a target is named twice", "once"),
+        ("[export]\nformats = []", "no format is asked for", "formats"),
+        ("[budget]\nlatncy = '2ms'", "there is no limit named 'latncy'", "did you mean latency?"),
+        ("[budget]\nlatency = '2'", "'2' is not a time", "2ms"),
+        ("[distill", "this is not TOML", "toml.io"),
+    ],
+)
+def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, text: str, what: str, fix: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        recipes.load(path)
+    assert what in caught.value.what
+    assert str(path) in (caught.value.where or "")
+    assert fix in (caught.value.fix or "")
+
+
+def test_a_missing_file_offers_its_neighbour(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    with pytest.raises(InputError, match=r"(?s)does not exist.*did you mean .*recipe\.toml"):
+        recipes.load(tmp_path / "recipes.toml")
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
+        recipes.load(tmp_path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"(?s)not UTF-8.*byte 0"):
+        recipes.load(path)
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "seed = 1\n[distill]\nepochs = 5\n[budget]\nram = '1MB'\n")
+    found = recipes.resolve(path, {"distill.epochs": 2, "budget.flash": "1MB", "export.formats": ["onnx"]})
+    assert (found.seed, found.distill.epochs, found.export.formats) == (1, 2, ("onnx",))
+    assert found.budget == {"ram": "1MB", "flash": "1MB"}
+
+
+def test_an_override_of_no_key_offers_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"(?s)unknown key 'distil\.epochs'.*command line.*'distill\.epochs'"):
+        recipes.resolve(None, {"distil.epochs": 2})
+    with pytest.raises(InputError, match=r"(?s)unknown key 'distill\.epochs\.x'"):
+        recipes.resolve(None, {"distill.epochs.x": 2})
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    st.integers(0, 2**62),
+    st.floats(1e-9, 0.49),
+    st.none() | st.integers(4, 512),
+)
+def test_what_is_written_is_read_back(source: str, seed: int, share: float, resolution: int | None) -> None:
+    data = DataSection(source=source, validation_share=share, resolution=resolution)
+    before = Recipe(seed=seed, data=data, budget={"latency": "2ms"})
+    text = recipes.to_toml(before)
+    after = recipes.parse_toml(text, Recipe, "text")
+    assert after == before
+    assert recipes.sha256(after) == recipes.sha256(before)
+
+
+def test_the_hash_is_of_what_is_said_not_of_how(tmp_path: Path) -> None:
+    one = recipes.load(write(tmp_path, "[distill]\nepochs = 30\n"))
+    assert recipes.sha256(one) == recipes.sha256(Recipe())
+    assert recipes.sha256(one) != recipes.sha256(recipes.resolve(None, {"distill.epochs": 31}))
+
+
+def test_the_schema_knows_the_limits() -> None:
+    schema = recipes.json_schema()
+    assert schema["$defs"]["DistillSection"]["properties"]["temperature"]["exclusiveMinimum"] == 0
+    json.dumps(schema)

@@ -1,0 +1,84 @@
+"""Device facts: each with a source, each file strict."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edgedistill import target as devices
+from edgedistill.errors import InputError, UnknownNameError
+
+GOOD = """\
+title = "A board"
+[isa]
+value = "armv8-a"
+source = "its data sheet"
+[runtimes]
+value = ["litert"]
+source = "its manual"
+[formats]
+value = ["tflite"]
+source = "its manual"
+"""
+
+
+def write(tmp_path: Path, text: str, name: str = "my-board.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", devices.names())
+def test_every_shipped_fact_has_a_source(name: str) -> None:
+    device = devices.load(name)
+    assert device.name == name
+    facts = [f for f in (getattr(device, k) for k in devices.Target.model_fields) if isinstance(f, devices.Fact)]
+    assert len(facts) >= 3
+    assert all(len(fact.source) > 10 for fact in facts)
+
+
+def test_the_promised_devices_ship() -> None:
+    expected = "android-arm64 ios-arm64 linux-x86_64 raspberry-pi-4 raspberry-pi-5 raspberry-pi-zero-2w"
+    assert devices.names() == tuple(expected.split())
+    zero = devices.load("raspberry-pi-zero-2w")
+    assert zero.ram_bytes is not None and zero.ram_bytes.value == 512 * 2**20
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"(?s)no target named 'raspbery-pi-5'.*did you mean raspberry-pi-5"):
+        devices.load("raspbery-pi-5")
+
+
+def test_a_file_of_ones_own_is_named_by_its_stem(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert devices.load(str(path)) == devices.load_file(path)
+    assert devices.load_file(path).name == "my-board"
+    assert devices.load_file(path).cores is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "[coers]\nvalue = 4\nsource = 'x'", "(?s)unknown key 'coers'.*did you mean 'cores'"),
+        (GOOD + "[cores]\nvalue = 4", "the key 'cores.source' is missing"),
+        (GOOD + "[cores]\nvalue = 0\nsource = 'x'", "cores.value must be greater than 0; it is 0"),
+        (GOOD + "[cores]\nvalue = 4\nsource = ''", "cores.source must not be empty"),
+        (GOOD + "cores = 4", "formats.cores"),
+        ("cores = 4\n" + GOOD, "cores must be a table; it is 4"),
+        (GOOD.replace('"litert"', '"litert2"'), "runtimes.value.0 must be 'litert', 'onnxruntime' or 'coreml'"),
+        (GOOD.replace("[isa]", "[isa"), "this is not TOML"),
+        ('name = "other"\n' + GOOD, "(?s)says name = 'other'.*file's stem"),
+    ],
+)
+def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=message) as caught:
+        devices.load_file(path)
+    assert caught.value.where == str(path)
+
+
+def test_a_stem_that_cannot_name_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape("'My Board' cannot name a target")):
+        devices.load_file(write(tmp_path, GOOD, "My Board.toml"))
