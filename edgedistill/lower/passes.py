@@ -19,9 +19,15 @@ _NO_PADS = (0, 0, 0, 0)
 
 
 def _pointwise(graph: Graph, op: Op) -> bool:
-    """A 1x1 depthwise convolution of stride 1: an affine map per channel."""
-    attrs = op.attrs
-    return isinstance(attrs, ops.DepthwiseConv2D) and attrs.stride == (1, 1) and graph.tensors[op.inputs[1]].shape[1:3] == (1, 1)
+    """A 1x1 depthwise convolution: an affine map per channel."""
+    return isinstance(op.attrs, ops.DepthwiseConv2D) and graph.tensors[op.inputs[1]].shape[1:3] == (1, 1)
+
+
+def _plain(op: Op, *, stride: bool = False, act: bool = False, pads: bool = False) -> bool:
+    """No stride, activation or padding but the ones allowed."""
+    a = op.attrs
+    assert isinstance(a, ops.DepthwiseConv2D)
+    return (stride or a.stride == (1, 1)) and (act or a.act == "none") and (pads or a.pads == _NO_PADS)
 
 
 def _is_identity(graph: Graph, op: Op) -> bool:
@@ -64,7 +70,7 @@ def fold_affine(graph: Graph) -> Graph:
     Result: x -> CONV_2D(w * g, b * g + s)          (Jacob et al. 2018, section 3.2)
     """
     for op in graph.ops:
-        if not _pointwise(graph, op) or op.attrs.pads != _NO_PADS or op.attrs.constant:  # type: ignore[union-attr]
+        if not _pointwise(graph, op) or not _plain(op, act=True) or op.attrs.constant:  # type: ignore[union-attr]
             continue
         source = _sole_source(graph, op)
         if source is None or not isinstance(source.attrs, _WEIGHTED) or source.attrs.act != "none":
@@ -96,7 +102,7 @@ def fuse_activation(graph: Graph) -> Graph:
     Result: x -> ADD(act=relu)
     """
     for op in graph.ops:
-        if not _is_identity(graph, op) or op.attrs.pads != _NO_PADS:  # type: ignore[union-attr]
+        if not _is_identity(graph, op) or not _plain(op, act=True):
             continue
         source = _sole_source(graph, op)
         fusible = (*_WEIGHTED, ops.Add, ops.Mul)
@@ -114,7 +120,7 @@ def fold_padding(graph: Graph) -> Graph:
     Result: x -> CONV_2D(pads=(0,1,0,1))
     """
     for op in graph.ops:
-        if not _is_identity(graph, op) or op.attrs.act != "none" or op.attrs.pads == _NO_PADS:  # type: ignore[union-attr]
+        if not _is_identity(graph, op) or not _plain(op, pads=True) or _plain(op):
             continue
         readers = graph.consumers(op.outputs[0])
         if op.outputs[0] in graph.outputs or not all(isinstance(r.attrs, ops.Conv2D | ops.DepthwiseConv2D) for r in readers):
@@ -133,11 +139,34 @@ def fold_padding(graph: Graph) -> Graph:
     return graph
 
 
+def fold_stride(graph: Graph) -> Graph:
+    """Lets a 1x1 convolution pick the pixels that a slice picked before it.
+
+    Given:  x -> identity(stride=(2,2)) -> 1x1 CONV_2D
+    Result: x -> 1x1 CONV_2D(stride=(2,2))
+    """
+    for op in graph.ops:
+        if not _is_identity(graph, op) or not _plain(op, stride=True) or _plain(op):
+            continue
+        readers = graph.consumers(op.outputs[0])
+        reader = readers[0] if len(readers) == 1 and op.outputs[0] not in graph.outputs else None
+        if reader is None or not isinstance(reader.attrs, ops.Conv2D | ops.DepthwiseConv2D):
+            continue
+        if graph.tensors[reader.inputs[1]].shape[1:3] != (1, 1) or reader.attrs.pads != _NO_PADS:
+            continue
+        (a, b), (c, d) = op.attrs.stride, reader.attrs.stride  # type: ignore[union-attr]
+        merged = replace(reader, inputs=(op.inputs[0], *reader.inputs[1:]), attrs=replace(reader.attrs, stride=(a * c, b * d)))
+        kept = tuple(merged if o is reader else o for o in graph.ops if o is not op)
+        return fold_stride(prune(graph.replace(ops=kept)))
+    return graph
+
+
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
     "prune": prune,  # what torch traced and nobody reads
     "fold_affine": fold_affine,  # BatchNorm into convolutions
     "fuse_activation": fuse_activation,  # ReLU into what it follows
     "fold_padding": fold_padding,  # explicit padding into convolutions
+    "fold_stride": fold_stride,  # every k-th pixel into 1x1 convolutions
 }
 
 

@@ -50,7 +50,8 @@ class _Trace:
         out = Tensor(node.name, shape, "float32")
         self.tensors.update({t.name: t for t in [*inputs, out]})
         taken = {op.name for op in self.ops}
-        self.ops.append(Op(name if name not in taken else node.name, attrs, tuple(t.name for t in inputs), (out.name,)))
+        candidates = (name, node.name, *(f"{node.name}.{i}" for i in range(1, len(taken) + 2)))
+        self.ops.append(Op(next(n for n in candidates if n not in taken), attrs, tuple(t.name for t in inputs), (out.name,)))
         self.names[node.name] = out.name
 
     def identity(self, node: torch.fx.Node, x: Tensor, scale: Array | None = None, shift: Array | None = None, **attrs: Any) -> None:
@@ -61,7 +62,8 @@ class _Trace:
         learned = ops.DepthwiseConv2D(**attrs)
         n, h, w, c = x.shape
         top, bottom, left, right = learned.pads
-        self.emit(node, learned, [x], (n, h + top + bottom, w + left + right, c), w=scale.reshape(1, 1, 1, -1), b=shift)
+        rows, columns = (h + top + bottom - 1) // learned.stride[0] + 1, (w + left + right - 1) // learned.stride[1] + 1
+        self.emit(node, learned, [x], (n, rows, columns, c), w=scale.reshape(1, 1, 1, -1), b=shift)
 
 
 def _argument(node: torch.fx.Node, index: int) -> torch.fx.Node:
@@ -132,11 +134,22 @@ def _linear(trace: _Trace, node: torch.fx.Node) -> None:
     if len(x.shape) != 2:
         raise _refuse(node, f"a linear layer on {len(x.shape)} dimensions", "flatten to [N, features] first")
     b = trace.constant(node, 2, np.zeros(len(w), np.float32))
-    source = next((op for op in trace.ops if x.name in op.outputs and isinstance(op.attrs, ops.Reshape)), None)
-    if source is not None:  # torch flattens C,H,W; the graph flattens H,W,C
-        _, h, wd, c = trace.tensors[source.inputs[0]].shape
+    pixels = _flattened(trace, x.name)
+    if pixels is not None:  # torch flattens C,H,W; the graph flattens H,W,C
+        h, wd, c = pixels
         w = w.reshape(-1, c, h, wd).transpose(0, 2, 3, 1).reshape(len(w), -1)
     trace.emit(node, ops.FullyConnected(), [x], _shape(node), w=w, b=b)
+
+
+def _flattened(trace: _Trace, tensor: str) -> tuple[int, int, int] | None:
+    """(H, W, C) of the image that a [N, features] tensor was flattened from, elementwise operators passed over."""
+    op = next((op for op in trace.ops if tensor in op.outputs), None)
+    if op is None or isinstance(op.attrs, ops.FullyConnected):
+        return None
+    if isinstance(op.attrs, ops.Reshape):
+        _, h, w, c = trace.tensors[op.inputs[0]].shape
+        return h, w, c
+    return _flattened(trace, op.inputs[0])
 
 
 def _batch_norm(trace: _Trace, node: torch.fx.Node) -> None:
@@ -251,8 +264,6 @@ def _reshape(trace: _Trace, node: torch.fx.Node) -> None:
         return
     if len(shape) != 2 or len(x.shape) != 4:
         raise _refuse(node, f"a reshape from {x.shape} to {shape}", "flatten once, before the linear head")
-    if math.prod(x.shape[1:3]) > 1 and any(u.target not in _LINEAR for u in node.users):
-        raise _refuse(node, "a flatten of several pixels that does not feed a linear layer directly")
     trace.emit(node, ops.Reshape(), [x], shape)
 
 
@@ -275,11 +286,21 @@ def _pad(trace: _Trace, node: torch.fx.Node) -> None:
     trace.identity(node, trace.x(node), pads=(top, bottom, left, right), constant=True)
 
 
+def _slice(trace: _Trace, node: torch.fx.Node) -> None:
+    axis, start, end = _optional(node, 1, 0), _optional(node, 2, None), _optional(node, 3, None)
+    step, x = int(_optional(node, 4, 1)), trace.x(node)
+    whole = not start and (end is None or end >= _argument(node, 0).meta["val"].shape[axis])
+    if whole and step == 1:
+        trace.names[node.name] = x.name
+        return
+    if not whole or axis not in (2, 3) or len(x.shape) != 4:
+        raise _refuse(node, "a slice that is not every k-th row or column")
+    trace.identity(node, x, stride=(step, 1) if axis == 2 else (1, step), constant=True)
+
+
 def _pass_through(trace: _Trace, node: torch.fx.Node) -> None:
     trace.names[node.name] = trace.x(node).name
 
-
-_LINEAR = (torch.ops.aten.linear.default,)
 
 HANDLERS: Mapping[str, Callable[[_Trace, torch.fx.Node], None]] = {
     "conv2d": _conv,
@@ -314,6 +335,7 @@ HANDLERS: Mapping[str, Callable[[_Trace, torch.fx.Node], None]] = {
     "reshape": _reshape,
     "squeeze": _reshape,
     "cat": _concat,
+    "slice": _slice,
     "pad": _pad,
     "constant_pad_nd": _pad,
     "dropout": _pass_through,
@@ -368,6 +390,9 @@ def trace(net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, 
                     fix=f"supported: {', '.join(sorted(HANDLERS))}",
                 )
             outputs = [result.names[n.name] for n in node.args[0]]
+            pixels = _flattened(result, outputs[0]) if len(outputs) == 1 else None
+            if len(outputs) != 1 or (pixels is not None and pixels[0] * pixels[1] > 1):
+                raise _refuse(node, f"{len(outputs)} outputs, or flattened pixels as output", "end in one [N, classes] tensor")
     used = {t for op in result.ops for t in (*op.inputs, *op.outputs)}
     tensors = {k: v for k, v in result.tensors.items() if k in used or k in outputs}
     return Graph(name, tensors, tuple(result.ops), ("input",), tuple(outputs), labels)

@@ -23,6 +23,7 @@ from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
 from edgedistill.quant.integer import channel_axis
+from edgedistill.students.blocks import subsample
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 _EXACT_FLOAT32 = 2**24
@@ -117,6 +118,8 @@ class GraphNet(nn.Module):
         else:
             x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
         groups = w.shape[0] if isinstance(attrs, ops.DepthwiseConv2D) else 1
+        if w.shape[2:] == (1, 1) and attrs.stride != (1, 1) and padding == (0, 0):
+            return F.conv2d(subsample(x, attrs.stride), w, b, groups=groups)
         return F.conv2d(x, w, b, attrs.stride, padding, groups=groups)
 
     def _parameters_of(self, op: Op) -> tuple[Tensor, Tensor]:

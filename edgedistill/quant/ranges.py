@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill.errors import UnsupportedOpError
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
 from edgedistill.ir.interpret import run
@@ -44,7 +45,7 @@ def observe(graph: Graph, calibration: NDArray[np.float32], percentile: float, b
 
 
 def separate_fixed_operands(graph: Graph) -> Graph:
-    """Gives every ADD and MUL one operand whose scale is free, by a 1x1 depthwise copy where both are bound.
+    """Gives every ADD, MUL and CONCATENATION operands whose scales can be chosen, by 1x1 depthwise copies.
 
     Given:  y = ADD(a, b) where a and b both feed or leave other additions
     Result: b' = 1x1 DEPTHWISE(b); y = ADD(a, b')
@@ -52,23 +53,48 @@ def separate_fixed_operands(graph: Graph) -> Graph:
     bound = set(graph.inputs)
     result: list[Op] = []
     extra: list[Tensor] = []
+    acts: dict[str, str] = {}
+
+    def copied(name: str, op: Op) -> str:
+        copy, operator, constants = _copy(graph, name, op.name)
+        extra.extend([copy, *constants])
+        result.append(operator)
+        return copy.name
+
     for op in graph.ops:
         if isinstance(op.attrs, _BINARY):
             a, b = op.inputs
             if a in bound and b in bound:
-                copy, operator, constants = _copy(graph, b, op.name)
-                extra += [copy, *constants]
-                result.append(operator)
-                op = replace(op, inputs=(a, copy.name))
+                op = replace(op, inputs=(a, copied(b, op)))
+            bound.update((*op.inputs, *op.outputs))
+        elif isinstance(op.attrs, ops.Concat):
+            mixed = len({acts.get(n, "none") for n in op.inputs}) > 1
+            names = []
+            for name in op.inputs:
+                again = name in bound or name in names or (mixed and acts.get(name, "none") != "none")
+                names.append(copied(name, op) if again else name)
+            op = replace(op, inputs=tuple(names))
             bound.update((*op.inputs, *op.outputs))
         elif isinstance(op.attrs, _MOVES):
-            bound.update((*op.inputs, *op.outputs))
+            acts[op.outputs[0]] = acts.get(op.inputs[0], "none")
+            if op.inputs[0] not in bound and len(graph.consumers(op.inputs[0])) > 1:
+                op = replace(op, inputs=(copied(op.inputs[0], op),))
+            if op.inputs[0] in bound:
+                bound.update(op.outputs)
+        else:
+            acts[op.outputs[0]] = getattr(op.attrs, "act", "none")
         result.append(op)
     return graph.with_tensors(*extra).replace(ops=tuple(result))
 
 
 def _copy(graph: Graph, tensor: str, reader: str) -> tuple[Tensor, Op, list[Tensor]]:
     source = graph.tensors[tensor]
+    if len(source.shape) != 4:
+        raise UnsupportedOpError(
+            f"{reader!r} needs a copy of {tensor!r} at another scale, and only images can be copied",
+            where=f"shape {source.shape}",
+            fix="add or multiply before the flatten",
+        )
     channels = source.shape[-1]
     copy = replace(source, name=f"{tensor}.for.{reader}")
     w = Tensor(f"{copy.name}.w", (1, 1, 1, channels), "float32", data=np.ones((1, 1, 1, channels), np.float32))
@@ -91,6 +117,47 @@ def _qparams(low: float, high: float, act: str) -> QParams:
     return QParams(np.array([scale], np.float32), zero_point)
 
 
+def _moved(graph: Graph) -> dict[str, list[str]]:
+    """By each activation, all activations that values are only moved to or from (itself included)."""
+    root: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while name in root:
+            name = root[name]
+        return name
+
+    for op in graph.ops:
+        if isinstance(op.attrs, _MOVES):
+            for name in op.inputs:
+                a, b = find(name), find(op.outputs[0])
+                if a != b:
+                    root[b] = a
+    groups: dict[str, list[str]] = {}
+    for name in graph.activations():
+        groups.setdefault(find(name), []).append(name)
+    return {name: members for members in groups.values() for name in members}
+
+
+def _shared(graph: Graph, chosen: Mapping[str, QParams], groups: Mapping[str, list[str]]) -> dict[str, QParams]:
+    """One scale for each group of tensors between which values are only moved.
+
+    Members either all end in a ReLU or none does (``separate_fixed_operands`` copies the others).
+    """
+    result: dict[str, QParams] = {}
+    for members in groups.values():
+        if len(members) == 1 or members[0] in result:
+            continue
+        if graph.inputs[0] in members:
+            shared = chosen[graph.inputs[0]]
+        else:
+            low = min(float(chosen[n].scale[0]) * (-128 - chosen[n].zero_point) for n in members)
+            high = max(float(chosen[n].scale[0]) * (127 - chosen[n].zero_point) for n in members)
+            acts = {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in members} - {"none"}
+            shared = _qparams(low, high, "relu6" if "relu6" in acts else "relu" if acts else "none")
+        result.update(dict.fromkeys(members, shared))
+    return result
+
+
 def _scaled(q: QParams, scale: np.float32) -> QParams:
     return replace(q, scale=np.array([scale], np.float32))
 
@@ -107,24 +174,19 @@ def choose(graph: Graph, ranges: Mapping[str, tuple[float, float]], input_qparam
         act = getattr(op.attrs, "act", "none")
         low, high = ranges.get(op.outputs[0], (-1.0, 1.0))
         chosen[op.outputs[0]] = _qparams(low, high, act)
-    for op in reversed(graph.ops):  # values that are only moved: one scale for the whole group
-        if isinstance(op.attrs, ops.Concat):
-            group = [chosen[n] for n in op.inputs]
-            low = min(float(q.scale[0]) * (-128 - q.zero_point) for q in group)
-            high = max(float(q.scale[0]) * (127 - q.zero_point) for q in group)
-            act = "relu" if all(q.zero_point == -128 for q in group) else "none"
-            chosen.update(dict.fromkeys(op.inputs, _qparams(low, high, act)))
+    groups = _moved(graph)
+    chosen.update(_shared(graph, chosen, groups))
     fixed = set(graph.inputs)
     for op in graph.ops:
-        y = op.outputs[0]
-        if isinstance(op.attrs, _MOVES):
-            chosen[y] = chosen[op.inputs[0]]
-            fixed.update((*op.inputs, y))
-        elif isinstance(op.attrs, _BINARY):
+        if isinstance(op.attrs, _BINARY):
+            y = op.outputs[0]
             a, b = op.inputs if op.inputs[1] not in fixed else op.inputs[::-1]
             assert b not in fixed or a == b, f"{op.name}: both operands are bound"
             snap = snap_add if isinstance(op.attrs, ops.Add) else snap_mul
             s_b, s_y = snap(chosen[a].scale[0], chosen[b].scale[0], chosen[y].scale[0])
-            chosen[b], chosen[y] = _scaled(chosen[b], s_b), _scaled(chosen[y], s_y)
-            fixed.update((a, b, y))
+            for name, scale in ((b, s_b), (y, s_y)):
+                chosen.update(dict.fromkeys(groups[name], _scaled(chosen[name], scale)))
+            fixed.update((*groups[a], *groups[b], *groups[y]))
+        elif isinstance(op.attrs, _MOVES):
+            fixed.update(groups[op.outputs[0]] if isinstance(op.attrs, ops.Concat) else ())
     return chosen

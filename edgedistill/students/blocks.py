@@ -24,7 +24,18 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.before != self.after:
             x = F.pad(x, (self.before, self.after, self.before, self.after))
+        if self.kernel_size == (1, 1) and self.stride != (1, 1):
+            return F.conv2d(subsample(x, self.stride), self.weight, self.bias, groups=self.groups)
         return super().forward(x)
+
+
+def subsample(x: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """Every stride-th pixel: what a strided 1x1 convolution reads.
+
+    oneDNN of torch 2.13 corrupts memory in the strided 1x1 kernel when channels-last
+    tensors have channels that are no multiple of 8 (benchmarks/LOG.md), so it is not used.
+    """
+    return x[:, :, :: stride[0], :: stride[1]]
 
 
 def initialise(net: nn.Module) -> None:
