@@ -31,15 +31,27 @@ def test_reads_lists_numbers_and_sections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "fix"),
     [
-        ("[distill]\ntemperature = 0", "distill.temperature must be greater than 0; it is 0", "distill.temperature"),
-        ("[distill]\ntemprature = 2", "unknown key 'distill.temprature'", "did you mean 'distill.temperature'?"),
+        (
+            "[distill]\ntemperature = 0",
+            "distill.temperature must be greater than 0; it is 0",
+            "distill.temperature",
+        ),
+        (
+            "[distill]\ntemprature = 2",
+            "unknown key 'distill.temprature'",
+            "did you mean 'distill.temperature'?",
+        ),
         ("[destill]\nepochs = 2", "unknown key 'destill'", "did you mean 'distill'?"),
         ("temperature = 2", "unknown key 'temperature'", "did you mean 'distill.temperature'?"),
         ("[distill]\nepochs = '3'", "distill.epochs must be a whole number; it is '3'", "distill.epochs"),
         ("[distill]\nepochs = 2.5", "distill.epochs must be a whole number; it is 2.5", "distill.epochs"),
         ("[distill]\nlr = inf", "distill.lr must be a finite number; it is inf", "distill.lr"),
         ("[distill]\nalpha = 1.5", "distill.alpha must be at most 1; it is 1.5", "distill.alpha"),
-        ("[distill]\noptimiser = 'adam'", "distill.optimiser must be 'sgd' or 'adamw'; it is 'adam'", "optimiser"),
+        (
+            "[distill]\noptimiser = 'adam'",
+            "distill.optimiser must be 'sgd' or 'adamw'; it is 'adam'",
+            "optimiser",
+        ),
         ("trust = 1", "trust must be true or false; it is 1", "trust"),
         ("seed = true", "seed must be a whole number; it is true", "seed"),
         ("distill = 3", "distill must be a table; it is 3", "distill"),
@@ -80,7 +92,9 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 
 
 def test_an_override_of_no_key_offers_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"(?s)unknown key 'distil\.epochs'.*command line.*'distill\.epochs'"):
+    with pytest.raises(
+        InputError, match=r"(?s)unknown key 'distil\.epochs'.*command line.*'distill\.epochs'"
+    ):
         recipes.resolve(None, {"distil.epochs": 2})
     with pytest.raises(InputError, match=r"(?s)unknown key 'distill\.epochs\.x'"):
         recipes.resolve(None, {"distill.epochs.x": 2})

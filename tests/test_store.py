@@ -117,7 +117,11 @@ def test_publish_broken_off_between_its_renames_is_mended(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "you may not write here")],
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "you may not write here"),
+    ],
 )
 def test_a_folder_that_cannot_be_written_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
@@ -138,7 +142,9 @@ def test_an_output_that_is_a_file_says_so(tmp_path: Path) -> None:
         check_writable(tmp_path / "out" / "deeper")
 
 
-def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atomic_write_keeps_the_old_file_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     atomic_write(path, b"old")
     monkeypatch.setattr(stores.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))

@@ -34,7 +34,9 @@ def write(tmp_path: Path, text: str, name: str = "my-board.toml") -> Path:
 def test_every_shipped_fact_has_a_source(name: str) -> None:
     device = devices.load(name)
     assert device.name == name
-    facts = [f for f in (getattr(device, k) for k in devices.Target.model_fields) if isinstance(f, devices.Fact)]
+    facts = [
+        f for f in (getattr(device, k) for k in devices.Target.model_fields) if isinstance(f, devices.Fact)
+    ]
     assert len(facts) >= 3
     assert all(len(fact.source) > 10 for fact in facts)
 
@@ -47,7 +49,9 @@ def test_the_promised_devices_ship() -> None:
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"(?s)no target named 'raspbery-pi-5'.*did you mean raspberry-pi-5"):
+    with pytest.raises(
+        UnknownNameError, match=r"(?s)no target named 'raspbery-pi-5'.*did you mean raspberry-pi-5"
+    ):
         devices.load("raspbery-pi-5")
 
 
@@ -67,7 +71,10 @@ def test_a_file_of_ones_own_is_named_by_its_stem(tmp_path: Path) -> None:
         (GOOD + "[cores]\nvalue = 4\nsource = ''", "cores.source must not be empty"),
         (GOOD + "cores = 4", "formats.cores"),
         ("cores = 4\n" + GOOD, "cores must be a table; it is 4"),
-        (GOOD.replace('"litert"', '"litert2"'), "runtimes.value.0 must be 'litert', 'onnxruntime' or 'coreml'"),
+        (
+            GOOD.replace('"litert"', '"litert2"'),
+            "runtimes.value.0 must be 'litert', 'onnxruntime' or 'coreml'",
+        ),
         (GOOD.replace("[isa]", "[isa"), "this is not TOML"),
         ('name = "other"\n' + GOOD, "(?s)says name = 'other'.*file's stem"),
     ],
