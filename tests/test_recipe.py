@@ -21,7 +21,8 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_reads_lists_numbers_and_sections(tmp_path: Path) -> None:
-    text = 'targets = ["raspberry-pi-5"]\n[distill]\ntemperature = 3\n[budget]\nlatency = "2ms"\nflash = "96KiB"\n'
+    text = "targets = ['raspberry-pi-5']\n[distill]\ntemperature = 3\n"
+    text += "[budget]\nlatency = '2ms'\nflash = '96KiB'\n"
     found = recipes.load(write(tmp_path, text))
     assert found.targets == ("raspberry-pi-5",)
     assert found.distill.temperature == 3.0

@@ -55,7 +55,8 @@ def test_a_failed_stage_leaves_its_work_and_nothing_else(tmp_path: Path) -> None
 
 def test_a_killed_build_leaves_no_half_stage_and_frees_the_lock(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom edgedistill.store import Store\ns = Store(Path(sys.argv[1]))\n"
+        "import os, sys\nfrom pathlib import Path\nfrom edgedistill.store import Store\n"
+        "s = Store(Path(sys.argv[1]))\n"
         "with s.lock(), s.writing('s', 'k') as f:\n    (f / 'x').write_text('half')\n    os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 9
@@ -67,10 +68,9 @@ def test_a_killed_build_leaves_no_half_stage_and_frees_the_lock(tmp_path: Path) 
 
 
 def test_two_builds_in_one_folder_do_not_meet(tmp_path: Path) -> None:
-    with Store(tmp_path / "c").lock():
-        with pytest.raises(OutputError, match=rf"(?s)another build \(process {os.getpid()}\).*--out"):
-            with Store(tmp_path / "c").lock():
-                pass
+    words = rf"(?s)another build \(process {os.getpid()}\).*--out"
+    with Store(tmp_path / "c").lock(), pytest.raises(OutputError, match=words), Store(tmp_path / "c").lock():
+        pass
     with Store(tmp_path / "c").lock():
         pass
 

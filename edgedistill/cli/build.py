@@ -174,9 +174,7 @@ def _show(records: Mapping[str, BuildRecord], out: Path) -> None:
 
     to = console()
     to.print(table(tuple(records.values())))
-    to.print(
-        "latency: int8 here, on this machine; in brackets, how many times longer float32 takes", style="dim"
-    )
+    to.print("latency: int8 on this machine; in brackets, float32's over it", style="dim")
     for name in records:
         to.print(
             f"{out / name}/report.html has every figure and where it came from", markup=False, soft_wrap=True

@@ -85,7 +85,7 @@ def test_quiet_says_nothing(run: Run, calls: Calls) -> None:
         ("--set distil.lr=1", "did you mean 'distill.lr'?"),
         ("--set distill.lr", "is not KEY=VALUE"),
         ("--recipe nowhere.toml", "the recipe file does not exist"),
-        ("--epochs many", "'many'"),
+        ("--epochs many", "'--epochs'"),
         ("--epoch 3", "--epoch"),
     ],
 )

@@ -20,7 +20,8 @@ from tests.cli.conftest import Run
 def test_help_is_fast_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\nsys.argv = ['edgedistill', '--help']\nfrom edgedistill.cli import main\n"
-        "try:\n    main()\nfinally:\n    heavy = {'torch', 'numpy', 'onnx', 'coremltools', 'pydantic'} & set(sys.modules)\n"
+        "try:\n    main()\nfinally:\n"
+        "    heavy = {'torch', 'numpy', 'onnx', 'coremltools', 'pydantic'} & set(sys.modules)\n"
         "    print('heavy:', sorted(heavy), file=sys.stderr)"
     )
     seconds = []
