@@ -5,36 +5,25 @@ A second run, a run after a crash and a second target find the stages that are d
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-import edgedistill
 from edgedistill import data as data_sets
-from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill import students, target, teachers
-from edgedistill.bench.accuracy import top1
-from edgedistill.bench.machine import machine, versions
-from edgedistill.bench.measure import measure, slower_than_float
-from edgedistill.bench.parity import parity
+from edgedistill.bench.accuracy import to_real
+from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
+from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import views as view_cache
-from edgedistill.distill.evaluate import top1 as torch_top1
 from edgedistill.distill.loop import Schedule, fit
-from edgedistill.errors import InputError, ParityError
-from edgedistill.export import EXPORTERS
-from edgedistill.export import onnx as onnx_printer
-from edgedistill.export.metadata import Metadata
-from edgedistill.ir import golden, interpret, plan, serial, verify
+from edgedistill.errors import InputError
+from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
 from edgedistill.lower.passes import simplify
 from edgedistill.lower.trace import trace
@@ -42,34 +31,16 @@ from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import Recipe
-from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
-from edgedistill.report.html import render
+from edgedistill.record import BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
-from edgedistill.store import Store, check_writable, key, publish
-from edgedistill.target import Target
+from edgedistill.store import Store, check_writable, key
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
 
-_GOLDEN_INPUTS = 16
 
-
-@dataclass
-class _Build:
-    """What one run gathers: seconds and hashes of stages, warnings."""
-
-    recipe: Recipe
-    store: Store
-    reporter: Reporter
-    seconds: dict[str, float] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-        self.reporter.warn(text)
-
-
-def build(recipe: Recipe, out: Path, *, fresh: bool = False, reporter: Reporter | None = None) -> dict[str, BuildRecord]:
+def build(
+    recipe: Recipe, out: Path, *, fresh: bool = False, reporter: Reporter | None = None
+) -> dict[str, BuildRecord]:
     """Builds one student and packs it for every target of the recipe.
 
     Args:
@@ -83,37 +54,47 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, reporter: Reporter 
         InputError: something of the user's cannot be used (nothing has been trained then).
         ParityError: a runtime answers differently from the interpreter.
     """
-    run = _Build(recipe, Store(out / ".cache"), reporter or QuietReporter())
+    run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     check_writable(out)
     with run.store.lock():
         if fresh:
             run.store.clear()
-        section = recipe.data if spec.resolution is None else recipe.data.model_copy(update={"resolution": spec.resolution})
+        section = (
+            recipe.data
+            if spec.resolution is None
+            else recipe.data.model_copy(update={"resolution": spec.resolution})
+        )
         run.reporter.stage("data", section.source)
         data = data_sets.load(section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust)
         for text in data.warnings:
             run.warn(text)
         _trace_student(run, spec, data)  # an operator that we lack shows here, not after training
-        teacher = teachers.load(recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust)
+        teacher = teachers.load(
+            recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
+        )
         for text in teacher.notes:
             run.reporter.note(text)
         done = {t.name: _finished(run, out / t.name, data, teacher) for t in targets}
         if all(done.values()):
-            run.reporter.note("nothing to do: every target is built from this very recipe, data and teacher (--fresh builds again)")
+            run.reporter.note(
+                "nothing to do: every target is built from this recipe, data and teacher (--fresh builds again)"
+            )
             return {name: record for name, record in done.items() if record is not None}
         report = _check_teacher(run, teacher, data)
         weights, epochs = _distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
         result = {}
         for device in targets:
-            made = done[device.name] or _deliver(run, device, out, data, teacher, report, float_graph, integer, (*epochs, *more))
+            made = done[device.name] or deliver(
+                run, device, out, data, teacher, report, float_graph, integer, (*epochs, *more)
+            )
             result[device.name] = made
         return result
 
 
-def _trace_student(run: _Build, spec: students.StudentSpec, data: ImageData) -> Graph:
+def _trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Graph:
     import torch
 
     torch.manual_seed(run.recipe.seed)
@@ -129,27 +110,29 @@ def _trace_student(run: _Build, spec: students.StudentSpec, data: ImageData) -> 
     return graph
 
 
-def _check_teacher(run: _Build, teacher: Teacher, data: ImageData) -> TeacherReport:
+def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport:
     name = _stage(run, "teacher", data=data.fingerprint, teacher=teacher.fingerprint)
     run.reporter.stage("teacher", teacher.name)
     found = run.store.find("teacher", name)
     if found is None:
         report = check(teacher, data.validation, data.labels, run.recipe.teacher.batch)
         test = check(teacher, data.test, data.labels, run.recipe.teacher.batch)
-        report = replace(report, accuracy=test.accuracy, ece=test.ece, seconds=report.seconds + test.seconds)
+        report = replace(test, seconds=report.seconds + test.seconds)
         with run.store.writing("teacher", name) as folder:
-            kept = {"accuracy": report.accuracy, "ece": report.ece, "seconds": report.seconds, "warnings": report.warnings}
-            (folder / "report.json").write_text(json.dumps(kept))
+            (folder / "report.json").write_text(json.dumps(asdict(report)))
     else:
         saved = json.loads((found / "report.json").read_text())
         report = TeacherReport(**{**saved, "warnings": tuple(saved["warnings"])})
     for text in report.warnings:
         run.warn(text)
-    run.reporter.note(f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} on {len(data.test)} test images")
+    run.reporter.note(
+        f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
+        f"on {len(data.test)} test images"
+    )
     return report
 
 
-def _views(run: _Build, data: ImageData, teacher: Teacher) -> view_cache.Views | None:
+def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | None:
     recipe = run.recipe
     if recipe.distill.views == 0 or recipe.distill.alpha == 0:
         return None
@@ -169,7 +152,14 @@ def _views(run: _Build, data: ImageData, teacher: Teacher) -> view_cache.Views |
         work = run.store.work("views", name)
         classes = len(data.labels)
         view_cache.compute(
-            work, data.train, teacher.logits, classes, recipe.distill.views, recipe.data.augment, recipe.seed, run.reporter
+            work,
+            data.train,
+            teacher.logits,
+            classes,
+            recipe.distill.views,
+            recipe.data.augment,
+            recipe.seed,
+            run.reporter,
         )
         with run.store.writing("views", name) as folder:
             for file in ("images.npy", "logits.npy"):
@@ -181,7 +171,7 @@ def _views(run: _Build, data: ImageData, teacher: Teacher) -> view_cache.Views |
 
 
 def _distil(
-    run: _Build, spec: students.StudentSpec, data: ImageData, teacher: Teacher
+    run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
     """The trained float student's state, and its epochs."""
     import torch
@@ -222,10 +212,20 @@ def _distil(
             augment=run.recipe.data.augment,
         )
         started = time.perf_counter()
-        logs = fit(net, data, schedule, run.reporter, run.store.work("distill", name), views=views, teacher=teacher.logits)
+        logs = fit(
+            net,
+            data,
+            schedule,
+            run.reporter,
+            run.store.work("distill", name),
+            views=views,
+            teacher=teacher.logits,
+        )
         run.seconds["distil"] = time.perf_counter() - started
         with run.store.writing("distill", name) as folder:
-            save_file({k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors")
+            save_file(
+                {k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors"
+            )
             (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
         found = run.store.find("distill", name)
     else:
@@ -237,7 +237,11 @@ def _distil(
 
 
 def _quantise(
-    run: _Build, spec: students.StudentSpec, data: ImageData, teacher: Teacher, weights: dict[str, NDArray[np.float32]]
+    run: Run,
+    spec: students.StudentSpec,
+    data: ImageData,
+    teacher: Teacher,
+    weights: dict[str, NDArray[np.float32]],
 ) -> tuple[Graph, Graph, tuple[EpochLog, ...]]:
     """The float graph before int8 training, the integer graph, and the epochs of int8 training."""
     import torch
@@ -245,7 +249,11 @@ def _quantise(
     recipe = run.recipe
     choices = recipe.quantise
     name = _stage(
-        run, "quantise", distill=run.hashes["distill"], quantise=choices.model_dump_json(), teacher=teacher.fingerprint
+        run,
+        "quantise",
+        distill=run.hashes["distill"],
+        quantise=choices.model_dump_json(),
+        teacher=teacher.fingerprint,
     )
     net = spec.build(len(data.labels), data.image_shape[2])
     net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
@@ -256,7 +264,7 @@ def _quantise(
         started = time.perf_counter()
         rng = np.random.default_rng((recipe.seed, 0xCA1B))
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
-        calibration = (np.asarray(data.train.images_NHWC[picked]).astype(np.float32) - 128) / 64
+        calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
         qparams = ranges.choose(float_graph, ranges.observe(float_graph, calibration, choices.percentile))
         quantised = GraphNet(float_graph, qparams)
         schedule = Schedule(
@@ -289,199 +297,24 @@ def _quantise(
     return float_graph, serial.load(found / "graph.npz"), epochs
 
 
-def _deliver(
-    run: _Build,
-    device: Target,
-    out: Path,
-    data: ImageData,
-    teacher: Teacher,
-    report: TeacherReport,
-    float_graph: Graph,
-    integer: Graph,
-    epochs: tuple[EpochLog, ...],
-) -> BuildRecord:
-    """Exports, verifies, measures and publishes OUT/<target>."""
-    recipe, reporter = run.recipe, run.reporter
-    with run.store.scratch(f"deliver-{device.name}") as folder:
-        reporter.stage("export", f"{device.name}: {', '.join(recipe.export.formats)}")
-        started = time.perf_counter()
-        meta = _metadata(run, integer, teacher, data)
-        export(integer, float_graph, meta, folder, recipe)
-        pixels = np.asarray(data.test.images_NHWC)
-        inputs = (pixels.astype(np.int16) - 128).astype(np.int8)
-        golden.save(golden.golden(integer, inputs[:_GOLDEN_INPUTS]), folder / "golden.npz")
-        (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
-        (folder / "labels.txt").write_text("".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8")
-        (folder / "recipe.toml").write_text(recipes.to_toml(recipe), encoding="utf-8")
-        run.seconds["export"] = time.perf_counter() - started
-        reporter.stage("verify", f"{len(inputs)} test images in every runtime")
-        started = time.perf_counter()
-        proofs = parity(integer, folder, inputs)
-        run.seconds["verify"] = time.perf_counter() - started
-        reporter.stage("bench", device.name)
-        started = time.perf_counter()
-        name = integer.inputs[0]
-        answer = integer.outputs[0]
-        int8, confusion = top1(
-            lambda x: interpret.run(integer, {name: x})[answer], pixels, data.test.labels, len(data.labels)
-        )
-        measurements = measure(folder, data.test, runs=recipe.bench.runs, warmup=recipe.bench.warmup, threads=recipe.bench.threads)
-        run.seconds["bench"] = time.perf_counter() - started
-        slower = slower_than_float(measurements)
-        if slower:
-            run.warn(slower)
-        inexact = verify.inexact(integer)
-        quant = integer.tensors[name].quant
-        assert quant is not None
-        made = BuildRecord(
-            edgedistill_version=edgedistill.__version__,
-            target=device.name,
-            created_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            recipe=json.loads(recipe.model_dump_json()),
-            recipe_sha256=recipes.sha256(recipe),
-            machine=machine(),
-            versions=versions(),
-            stage_hashes={**run.hashes, "inputs": _inputs_hash(run, data, teacher)},
-            stage_seconds=run.seconds,
-            labels=data.labels,
-            input_shape=integer.tensors[name].shape,
-            input_scale=float(quant.scale[0]),
-            input_zero_point=quant.zero_point,
-            accuracy=Accuracy(
-                teacher=report.accuracy,
-                student_float=torch_top1(GraphNet(float_graph), data.test),
-                student_int8=int8,
-                test_images=len(data.test),
-                teacher_ece=report.ece,
-            ),
-            graph=GraphSummary(
-                macs=sum(plan.macs(integer).values()),
-                weight_bytes=plan.weight_bytes(integer),
-                arena_bytes=plan.arena(integer).peak,
-                parameters=plan.parameters(integer),
-                ops=len(integer.ops),
-                exact_by_construction=not inexact,
-                inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
-            ),
-            artifacts=_artifacts(folder),
-            parity=proofs,
-            measurements=measurements,
-            epochs=epochs,
-            confusion=tuple(tuple(int(v) for v in row) for row in confusion),
-            warnings=tuple(run.warnings),
-        )
-        (folder / "report.html").write_text(render(made), encoding="utf-8")
-        records.save(made, folder / "record.json")
-        publish(folder, out / device.name)
-    broken = [p for p in proofs if p.how == "measured" and p.identical != p.values]
-    if broken and not inexact and recipe.export.onnx_form == "qlinear":
-        worst = broken[0]
-        raise ParityError(
-            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical} of {worst.values} values "
-            f"(at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
-            where=str(out / device.name / worst.artifact),
-            fix="the files and the record were written: see the parity table of report.html for the operator",
-        )
-    return made
-
-
-def export(integer: Graph, float_graph: Graph, meta: Metadata, folder: Path, recipe: Recipe) -> None:
-    """Prints every format of the recipe into ``folder``: student.*, and student-float32.* beside it."""
-    for name in recipe.export.formats:
-        row = EXPORTERS[name]
-        path = folder / f"student{row.suffix}"
-        if name == "onnx":
-            onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
-        else:
-            row.write(integer, meta, path)
-        if recipe.export.float32 and name != "coreml":
-            row.write(float_graph, meta, folder / f"student-float32{row.suffix}")
-
-
-def _metadata(run: _Build, integer: Graph, teacher: Teacher, data: ImageData) -> Metadata:
-    quant = integer.tensors[integer.inputs[0]].quant
-    assert quant is not None
-    return Metadata(
-        name="edgedistill student",
-        description=f"{run.recipe.student.spec} distilled from {teacher.name} on {data.name}, int8",
-        labels=data.labels,
-        input_scale=float(quant.scale[0]),
-        input_zero_point=quant.zero_point,
-        version=edgedistill.__version__,
-        provenance={
-            "recipe_sha256": recipes.sha256(run.recipe),
-            "teacher": teacher.name,
-            "teacher_fingerprint": teacher.fingerprint,
-            "data": data.name,
-            "data_fingerprint": data.fingerprint,
-        },
-    )
-
-
-def _stage(run: _Build, stage: str, **parts: str) -> str:
+def _stage(run: Run, stage: str, **parts: str) -> str:
     run.hashes[stage] = key(stage, parts)
     return run.hashes[stage]
 
 
-def _inputs_hash(run: _Build, data: ImageData, teacher: Teacher) -> str:
-    parts = {"recipe": recipes.sha256(run.recipe), "data": data.fingerprint, "teacher": teacher.fingerprint}
-    return key("inputs", {**parts, "version": edgedistill.__version__})
-
-
-def _finished(run: _Build, folder: Path, data: ImageData, teacher: Teacher) -> BuildRecord | None:
+def _finished(run: Run, folder: Path, data: ImageData, teacher: Teacher) -> BuildRecord | None:
     """The record of a finished build of the same inputs whose files are all there and unaltered."""
     path = folder / "record.json"
     if not path.exists():
         return None
     try:
         record = records.load(path)
-    except (InputError, ValidationError):
+    except InputError:
         return None
-    if record.stage_hashes.get("inputs") != _inputs_hash(run, data, teacher):
+    if record.stage_hashes.get("inputs") != inputs_hash(run, data, teacher):
         return None
-    if any(not (folder / a.path).exists() or sha256_of(folder / a.path) != a.sha256 for a in record.artifacts):
+    if any(
+        not (folder / a.path).exists() or sha256_of(folder / a.path) != a.sha256 for a in record.artifacts
+    ):
         return None
     return record
-
-
-def _one_line(label: str) -> str:
-    return " ".join(label.split())
-
-
-_FORMATS = {
-    "student.onnx": "onnx",
-    "student.tflite": "tflite",
-    "student.mlpackage": "coreml",
-    "student-float32.onnx": "onnx-float32",
-    "student-float32.tflite": "tflite-float32",
-    "golden.npz": "golden",
-    "graph.npz": "graph",
-    "labels.txt": "labels",
-    "recipe.toml": "recipe",
-}
-
-
-def _artifacts(folder: Path) -> tuple[Artifact, ...]:
-    return tuple(
-        Artifact(format=kind, path=name, sha256=sha256_of(folder / name), size_bytes=_size(folder / name))
-        for name, kind in _FORMATS.items()
-        if (folder / name).exists()
-    )
-
-
-def _files(path: Path) -> Sequence[Path]:
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> int:
-    return sum(p.stat().st_size for p in _files(path))
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file; of a folder, of its files' relative names and contents in order."""
-    digest = hashlib.sha256()
-    for file in _files(path):
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

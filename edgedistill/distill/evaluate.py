@@ -12,7 +12,7 @@ from edgedistill.data.types import Split
 
 def to_input(images_NHWC: NDArray[np.uint8]) -> Tensor:
     """``real = (pixel - 128) / 64`` as float32 [N, C, H, W] in channels-last order."""
-    real = torch.from_numpy(np.ascontiguousarray(images_NHWC)).permute(0, 3, 1, 2).float()
+    real = torch.from_numpy(np.asarray(images_NHWC).astype(np.float32)).permute(0, 3, 1, 2)
     return (real - 128) / 64
 
 
@@ -21,7 +21,9 @@ def logits(net: nn.Module, images_NHWC: NDArray[np.uint8], batch: int = 500) -> 
     """float32 [N, classes] in evaluation mode; the net's mode is restored."""
     training = net.training
     net.eval()
-    parts = [net(to_input(images_NHWC[i : i + batch])).float().numpy() for i in range(0, len(images_NHWC), batch)]
+    parts = [
+        net(to_input(images_NHWC[i : i + batch])).float().numpy() for i in range(0, len(images_NHWC), batch)
+    ]
     net.train(training)
     return np.concatenate(parts)
 

@@ -123,7 +123,11 @@ def fit(
             with _autocast(state.precision):
                 out = net(x)
             out = out.float()
-            loss = hard_labels(out, y) if soft is None else hinton(out, soft, y, schedule.temperature, schedule.alpha)
+            loss = (
+                hard_labels(out, y)
+                if soft is None
+                else hinton(out, soft, y, schedule.temperature, schedule.alpha)
+            )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), schedule.clip_norm)
@@ -222,7 +226,7 @@ def _precision(net: nn.Module, data: ImageData, schedule: Schedule) -> str:
     """bf16 only where three steps of it are measurably faster than float32's; int8 training needs float32."""
     if schedule.precision != "auto":
         return schedule.precision if schedule.stage == "distill" else "float32"
-    if schedule.stage == "quantise" or not torch.backends.mkldnn.is_available():
+    if schedule.stage == "quantise" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return "float32"
     x = to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))]))
     kept = {k: v.clone() for k, v in net.state_dict().items()}

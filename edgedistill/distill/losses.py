@@ -40,7 +40,13 @@ class Loss:
 
 
 LOSSES: Mapping[str, Loss] = {
-    "hard-labels": Loss(hard_labels, "cross-entropy with the labels: plain training (alpha 0)", "any textbook"),
-    "soft-targets": Loss(soft_targets, "T^2 KL(teacher || student) at temperature T", "Hinton et al. 2015, section 2.1"),
-    "hinton": Loss(hinton, "alpha * soft-targets + (1 - alpha) * hard-labels", "Hinton et al. 2015, section 2"),
+    "hard-labels": Loss(
+        hard_labels, "cross-entropy with the labels: plain training (alpha 0)", "any textbook"
+    ),
+    "soft-targets": Loss(
+        soft_targets, "T^2 KL(teacher || student) at temperature T", "Hinton et al. 2015, section 2.1"
+    ),
+    "hinton": Loss(
+        hinton, "alpha * soft-targets + (1 - alpha) * hard-labels", "Hinton et al. 2015, section 2"
+    ),
 }

@@ -31,15 +31,26 @@ class Views:
     images: NDArray[np.uint8]
     logits: NDArray[np.float32]
 
-    def batch(self, epoch: int, indices: NDArray[np.int64], seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def batch(
+        self, epoch: int, indices: NDArray[np.int64], seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """The view of each image that belongs to ``epoch``: every image meets its K views in turn."""
-        offsets = np.random.default_rng((seed, 0x51EE)).integers(len(self.images), size=self.images.shape[1])
+        offsets: NDArray[np.int64] = np.random.default_rng((seed, 0x51EE)).integers(
+            len(self.images), size=(self.images.shape[1],)
+        )
         view = (offsets[indices] + epoch) % len(self.images)
         return self.images[view, indices], self.logits[view, indices]
 
 
 def compute(
-    folder: Path, split: Split, logits: Logits, classes: int, count: int, augmentations: Sequence[str], seed: int, reporter: Reporter
+    folder: Path,
+    split: Split,
+    logits: Logits,
+    classes: int,
+    count: int,
+    augmentations: Sequence[str],
+    seed: int,
+    reporter: Reporter,
 ) -> Views:
     """Fills ``folder`` with ``count`` views and returns them, resuming what is there.
 
@@ -50,7 +61,9 @@ def compute(
     done_file = folder / "done.json"
     done = int(json.loads(done_file.read_text())["chunks"]) if done_file.exists() else 0
     mode = "r+" if done else "w+"
-    images = np.lib.format.open_memmap(folder / "images.npy", mode, np.uint8, (count, *split.images_NHWC.shape))
+    images = np.lib.format.open_memmap(
+        folder / "images.npy", mode, np.uint8, (count, *split.images_NHWC.shape)
+    )
     answers = np.lib.format.open_memmap(folder / "logits.npy", mode, np.float32, (count, n, classes))
     starts = [(view, start) for view in range(count) for start in range(0, n, _CHUNK)]
     for i, (view, start) in enumerate(starts):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 Act = Literal["none", "relu", "relu6"]
+Function = Literal["sigmoid", "tanh", "gelu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu"]
 Pads = tuple[int, int, int, int]  # top, bottom, left, right
 Pair = tuple[int, int]  # height, width
 
@@ -91,14 +92,16 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Table:
-    """A unary function. Float graph: inputs x, ``fn`` is applied. Integer graph: inputs x, table [256] int8."""
+    """A unary function. Float graph: inputs x, ``fn`` is applied. Integer graph: x, table [256] int8."""
 
     kind: ClassVar[str] = "TABLE"
-    fn: Literal["sigmoid", "tanh", "gelu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu"] = "sigmoid"
+    fn: Function = "sigmoid"
     alpha: float = 0.0  # elu's alpha, leaky_relu's slope
 
 
-Attrs: TypeAlias = Conv2D | DepthwiseConv2D | FullyConnected | Add | Mul | MaxPool2D | Concat | Reshape | Table
+Attrs: TypeAlias = (
+    Conv2D | DepthwiseConv2D | FullyConnected | Add | Mul | MaxPool2D | Concat | Reshape | Table
+)
 
 OPS: Mapping[str, type[Attrs]] = {
     cls.kind: cls

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgedistill.errors import InputError
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
-from edgedistill.ir.ops import OPS
+from edgedistill.ir.ops import OPS, Attrs
 
 _VERSION = 1
 
@@ -39,7 +40,13 @@ def to_bytes(graph: Graph) -> bytes:
         "labels": graph.labels,
         "tensors": tensors,
         "ops": [
-            {"name": op.name, "kind": op.kind, "attrs": dataclasses.asdict(op.attrs), "inputs": op.inputs, "outputs": op.outputs}
+            {
+                "name": op.name,
+                "kind": op.kind,
+                "attrs": dataclasses.asdict(op.attrs),
+                "inputs": op.inputs,
+                "outputs": op.outputs,
+            }
             for op in graph.ops
         ],
     }
@@ -47,6 +54,11 @@ def to_bytes(graph: Graph) -> bytes:
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **arrays)
     return out.getvalue()
+
+
+def _attrs(kind: str, fields: dict[str, Any]) -> Attrs:
+    make: Callable[..., Attrs] = OPS[kind]
+    return make(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def load(path: Path) -> Graph:
@@ -63,19 +75,34 @@ def load(path: Path) -> Graph:
             raise ValueError(f"version {header['version']}, not {_VERSION}")
         tensors = {}
         for i, row in enumerate(header["tensors"]):
-            quant = QParams(arrays[f"s{i}"], row["quant"]["zero_point"], row["quant"]["axis"]) if "quant" in row else None
-            tensors[row["name"]] = Tensor(row["name"], tuple(row["shape"]), row["dtype"], quant, arrays.get(f"d{i}"))
+            quant = (
+                QParams(arrays[f"s{i}"], row["quant"]["zero_point"], row["quant"]["axis"])
+                if "quant" in row
+                else None
+            )
+            tensors[row["name"]] = Tensor(
+                row["name"], tuple(row["shape"]), row["dtype"], quant, arrays.get(f"d{i}")
+            )
         ops = tuple(
             Op(
                 row["name"],
-                OPS[row["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in row["attrs"].items()}),
+                _attrs(row["kind"], row["attrs"]),
                 tuple(row["inputs"]),
                 tuple(row["outputs"]),
             )
             for row in header["ops"]
         )
-        return Graph(header["name"], tensors, ops, tuple(header["inputs"]), tuple(header["outputs"]), tuple(header["labels"]))
+        return Graph(
+            header["name"],
+            tensors,
+            ops,
+            tuple(header["inputs"]),
+            tuple(header["outputs"]),
+            tuple(header["labels"]),
+        )
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"this is not a graph that edgedistill wrote: {error}", where=str(path), fix="give a build's graph.npz"
+            f"this is not a graph that edgedistill wrote: {error}",
+            where=str(path),
+            fix="give a build's graph.npz",
         ) from error

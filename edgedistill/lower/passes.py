@@ -31,7 +31,7 @@ def _plain(op: Op, *, stride: bool = False, act: bool = False, pads: bool = Fals
 
 
 def _is_identity(graph: Graph, op: Op) -> bool:
-    """``_pointwise`` with weights one and bias zero, written by the trace to carry an activation or padding."""
+    """``_pointwise`` with weights one and bias zero, written to carry an activation or padding."""
     if not _pointwise(graph, op) or not isinstance(op.attrs, ops.DepthwiseConv2D) or not op.attrs.constant:
         return False
     w, b = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
@@ -60,7 +60,9 @@ def prune(graph: Graph) -> Graph:
             kept.append(op)
             needed.update(op.inputs)
     needed.update(graph.inputs)
-    return graph.replace(ops=tuple(reversed(kept)), tensors={k: t for k, t in graph.tensors.items() if k in needed})
+    return graph.replace(
+        ops=tuple(reversed(kept)), tensors={k: t for k, t in graph.tensors.items() if k in needed}
+    )
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -81,7 +83,11 @@ def fold_affine(graph: Graph) -> Graph:
         gain, shift = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
         assert w.data is not None and b.data is not None and gain is not None and shift is not None
         gain = gain.reshape(-1)
-        along = gain if isinstance(source.attrs, ops.DepthwiseConv2D) else gain.reshape(-1, *[1] * (w.data.ndim - 1))
+        along = (
+            gain
+            if isinstance(source.attrs, ops.DepthwiseConv2D)
+            else gain.reshape(-1, *[1] * (w.data.ndim - 1))
+        )
         return fold_affine(
             _merged(
                 graph,
@@ -113,6 +119,12 @@ def fuse_activation(graph: Graph) -> Graph:
     return graph
 
 
+def _padded(attrs: ops.Attrs, more: ops.Pads) -> ops.Attrs:
+    assert isinstance(attrs, ops.Conv2D | ops.DepthwiseConv2D)
+    top, bottom, left, right = (a + b for a, b in zip(attrs.pads, more, strict=True))
+    return replace(attrs, pads=(top, bottom, left, right))
+
+
 def fold_padding(graph: Graph) -> Graph:
     """Lets a convolution do the zero padding before it.
 
@@ -123,14 +135,16 @@ def fold_padding(graph: Graph) -> Graph:
         if not _is_identity(graph, op) or not _plain(op, pads=True) or _plain(op):
             continue
         readers = graph.consumers(op.outputs[0])
-        if op.outputs[0] in graph.outputs or not all(isinstance(r.attrs, ops.Conv2D | ops.DepthwiseConv2D) for r in readers):
+        if op.outputs[0] in graph.outputs or not all(
+            isinstance(r.attrs, ops.Conv2D | ops.DepthwiseConv2D) for r in readers
+        ):
             continue
         more = op.attrs.pads  # type: ignore[union-attr]
         changed = {
             r.name: replace(
                 r,
                 inputs=(op.inputs[0], *r.inputs[1:]),
-                attrs=replace(r.attrs, pads=tuple(a + b for a, b in zip(r.attrs.pads, more, strict=True))),  # type: ignore[union-attr]
+                attrs=_padded(r.attrs, more),
             )
             for r in readers
         }
@@ -155,7 +169,11 @@ def fold_stride(graph: Graph) -> Graph:
         if graph.tensors[reader.inputs[1]].shape[1:3] != (1, 1) or reader.attrs.pads != _NO_PADS:
             continue
         (a, b), (c, d) = op.attrs.stride, reader.attrs.stride  # type: ignore[union-attr]
-        merged = replace(reader, inputs=(op.inputs[0], *reader.inputs[1:]), attrs=replace(reader.attrs, stride=(a * c, b * d)))
+        merged = replace(
+            reader,
+            inputs=(op.inputs[0], *reader.inputs[1:]),
+            attrs=replace(reader.attrs, stride=(a * c, b * d)),
+        )
         kept = tuple(merged if o is reader else o for o in graph.ops if o is not op)
         return fold_stride(prune(graph.replace(ops=kept)))
     return graph

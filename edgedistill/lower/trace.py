@@ -29,7 +29,7 @@ class _Trace:
     """The graph under construction; ``names`` maps an fx node to the tensor it stands for."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    ops: list[Op] = field(default_factory=list)
+    steps: list[Op] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
 
@@ -43,18 +43,42 @@ class _Trace:
         assert default is not None, f"{node.name}: argument {index} is no constant"
         return default
 
-    def emit(self, node: torch.fx.Node, attrs: ops.Attrs, inputs: list[Tensor], shape: tuple[int, ...], **consts: Array) -> None:
+    def emit(
+        self,
+        node: torch.fx.Node,
+        attrs: ops.Attrs,
+        inputs: list[Tensor],
+        shape: tuple[int, ...],
+        **consts: Array,
+    ) -> None:
         name = _layer(node)
         for key, data in consts.items():
-            inputs = [*inputs, Tensor(f"{node.name}.{key}", data.shape, "float32", data=data.astype(np.float32))]
+            inputs = [
+                *inputs,
+                Tensor(f"{node.name}.{key}", data.shape, "float32", data=data.astype(np.float32)),
+            ]
         out = Tensor(node.name, shape, "float32")
         self.tensors.update({t.name: t for t in [*inputs, out]})
-        taken = {op.name for op in self.ops}
+        taken = {op.name for op in self.steps}
         candidates = (name, node.name, *(f"{node.name}.{i}" for i in range(1, len(taken) + 2)))
-        self.ops.append(Op(next(n for n in candidates if n not in taken), attrs, tuple(t.name for t in inputs), (out.name,)))
+        self.steps.append(
+            Op(
+                next(n for n in candidates if n not in taken),
+                attrs,
+                tuple(t.name for t in inputs),
+                (out.name,),
+            )
+        )
         self.names[node.name] = out.name
 
-    def identity(self, node: torch.fx.Node, x: Tensor, scale: Array | None = None, shift: Array | None = None, **attrs: Any) -> None:
+    def identity(
+        self,
+        node: torch.fx.Node,
+        x: Tensor,
+        scale: Array | None = None,
+        shift: Array | None = None,
+        **attrs: Any,
+    ) -> None:
         """A 1x1 depthwise convolution: ``y = act(scale * x + shift)``."""
         channels = x.shape[-1]
         scale = np.ones(channels, np.float32) if scale is None else scale
@@ -62,7 +86,10 @@ class _Trace:
         learned = ops.DepthwiseConv2D(**attrs)
         n, h, w, c = x.shape
         top, bottom, left, right = learned.pads
-        rows, columns = (h + top + bottom - 1) // learned.stride[0] + 1, (w + left + right - 1) // learned.stride[1] + 1
+        rows, columns = (
+            (h + top + bottom - 1) // learned.stride[0] + 1,
+            (w + left + right - 1) // learned.stride[1] + 1,
+        )
         self.emit(node, learned, [x], (n, rows, columns, c), w=scale.reshape(1, 1, 1, -1), b=shift)
 
 
@@ -89,7 +116,8 @@ def _refuse(node: torch.fx.Node, why: str, fix: str | None = None) -> Unsupporte
     return UnsupportedOpError(
         f"the student's layer {_layer(node)!r} cannot be carried into the integer graph: {why}",
         where=f"{node.target} ({node.name})",
-        fix=fix or "use convolutions, linear layers, BatchNorm, ReLU, ReLU6, pooling, addition, concatenation",
+        fix=fix
+        or "use convolutions, linear layers, BatchNorm, ReLU, ReLU6, pooling, addition, concatenation",
     )
 
 
@@ -98,6 +126,12 @@ def _pair(value: Any) -> tuple[int, int]:
         return value, value
     values = [int(v) for v in value]
     return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+def _ints(node: torch.fx.Node, index: int) -> list[int]:
+    values = node.args[index]
+    assert isinstance(values, list | tuple), f"{node.name}: argument {index} is {values!r}"
+    return [v for v in values if isinstance(v, int)]
 
 
 def _optional(node: torch.fx.Node, index: int, default: Any) -> Any:
@@ -124,9 +158,15 @@ def _conv(trace: _Trace, node: torch.fx.Node) -> None:
     if groups == 1:
         trace.emit(node, ops.Conv2D(stride, pads), [x], shape, w=w.transpose(0, 2, 3, 1), b=b)
     elif groups == x.shape[-1] == len(w):
-        trace.emit(node, ops.DepthwiseConv2D(stride, pads), [x], shape, w=w[:, 0].transpose(1, 2, 0)[None], b=b)
+        trace.emit(
+            node, ops.DepthwiseConv2D(stride, pads), [x], shape, w=w[:, 0].transpose(1, 2, 0)[None], b=b
+        )
     else:
-        raise _refuse(node, f"a convolution of {groups} groups over {x.shape[-1]} channels", "groups: 1 or the number of channels")
+        raise _refuse(
+            node,
+            f"a convolution of {groups} groups over {x.shape[-1]} channels",
+            "groups: 1 or the number of channels",
+        )
 
 
 def _linear(trace: _Trace, node: torch.fx.Node) -> None:
@@ -142,8 +182,8 @@ def _linear(trace: _Trace, node: torch.fx.Node) -> None:
 
 
 def _flattened(trace: _Trace, tensor: str) -> tuple[int, int, int] | None:
-    """(H, W, C) of the image that a [N, features] tensor was flattened from, elementwise operators passed over."""
-    op = next((op for op in trace.ops if tensor in op.outputs), None)
+    """(H, W, C) of the image that [N, features] was flattened from, through elementwise operators."""
+    op = next((op for op in trace.steps if tensor in op.outputs), None)
     if op is None or isinstance(op.attrs, ops.FullyConnected):
         return None
     if isinstance(op.attrs, ops.Reshape):
@@ -171,10 +211,10 @@ def _activation(act: ops.Act) -> Callable[[_Trace, torch.fx.Node], None]:
         if len(x.shape) == 4:
             trace.identity(node, x, act=act, constant=True)
             return
-        last = trace.ops[-1]
+        last = trace.steps[-1]
         if x.name not in last.outputs or not isinstance(last.attrs, ops.FullyConnected | ops.Add):
             raise _refuse(node, f"{act} on [N, features] that does not follow a linear layer directly")
-        trace.ops[-1] = replace(last, attrs=replace(last.attrs, act=act))
+        trace.steps[-1] = replace(last, attrs=replace(last.attrs, act=act))
         trace.names[node.name] = x.name
 
     return handle
@@ -190,15 +230,25 @@ def _hardtanh(trace: _Trace, node: torch.fx.Node) -> None:
 def _table(fn: Any) -> Callable[[_Trace, torch.fx.Node], None]:
     def handle(trace: _Trace, node: torch.fx.Node) -> None:
         alpha = {"leaky_relu": 0.01, "elu": 1.0}.get(fn, 0.0)
-        trace.emit(node, ops.Table(fn, float(_optional(node, 1, alpha)) if alpha else 0.0), [trace.x(node)], _shape(node))
+        trace.emit(
+            node,
+            ops.Table(fn, float(_optional(node, 1, alpha)) if alpha else 0.0),
+            [trace.x(node)],
+            _shape(node),
+        )
 
     return handle
 
 
 def _binary(attrs: ops.Add | ops.Mul) -> Callable[[_Trace, torch.fx.Node], None]:
     def handle(trace: _Trace, node: torch.fx.Node) -> None:
-        if not all(isinstance(a, torch.fx.Node) and a.name in trace.names for a in node.args[:2]) or node.kwargs:
-            raise _refuse(node, f"{attrs.kind} with a constant", "fold constants into a BatchNorm or a convolution")
+        if (
+            not all(isinstance(a, torch.fx.Node) and a.name in trace.names for a in node.args[:2])
+            or node.kwargs
+        ):
+            raise _refuse(
+                node, f"{attrs.kind} with a constant", "fold constants into a BatchNorm or a convolution"
+            )
         a, b = trace.x(node, 0), trace.x(node, 1)
         if a.shape != b.shape and math.prod(a.shape) < math.prod(b.shape):
             a, b = b, a
@@ -229,14 +279,15 @@ def _global_average(trace: _Trace, node: torch.fx.Node) -> None:
 
 
 def _mean(trace: _Trace, node: torch.fx.Node) -> None:
-    x, axes, keep = trace.x(node), sorted(int(d) % 4 for d in node.args[1]), bool(_optional(node, 2, False))  # type: ignore[union-attr]
+    x, keep = trace.x(node), bool(_optional(node, 2, False))
+    axes = sorted(d % 4 for d in _ints(node, 1))
     if len(x.shape) != 4 or axes != [2, 3]:
         raise _refuse(node, "a mean over other axes than height and width")
-    _average(trace, node, x.shape[1:3], (1, 1))  # type: ignore[arg-type]
+    _average(trace, node, (x.shape[1], x.shape[2]), (1, 1))
     if not keep:
-        last = trace.ops[-1]
+        last = trace.steps[-1]
         pooled = replace(trace.tensors[last.outputs[0]], name=f"{node.name}.pooled")
-        trace.ops[-1] = replace(last, outputs=(pooled.name,))
+        trace.steps[-1] = replace(last, outputs=(pooled.name,))
         trace.tensors[pooled.name] = pooled
         trace.emit(node, ops.Reshape(), [pooled], _shape(node))
 
@@ -277,7 +328,7 @@ def _concat(trace: _Trace, node: torch.fx.Node) -> None:
 
 
 def _pad(trace: _Trace, node: torch.fx.Node) -> None:
-    widths = [int(v) for v in node.args[1]]  # type: ignore[union-attr]
+    widths = _ints(node, 1)
     mode = node.args[2] if len(node.args) > 2 and isinstance(node.args[2], str) else "constant"
     value = next((a for a in reversed(node.args[2:]) if isinstance(a, int | float)), 0)
     if mode != "constant" or value or len(widths) > 4 or min(widths) < 0:
@@ -346,7 +397,9 @@ HANDLERS: Mapping[str, Callable[[_Trace, torch.fx.Node], None]] = {
 }
 
 
-def trace(net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, ...] = (), name: str = "student") -> Graph:
+def trace(
+    net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, ...] = (), name: str = "student"
+) -> Graph:
     """The float graph of ``net`` in evaluation mode; ``input_shape`` is (H, W, C).
 
     Raises:
@@ -357,8 +410,9 @@ def trace(net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, 
     try:
         program = torch.export.export(net.eval(), (torch.zeros(1, c, h, w),))
     except Exception as error:  # torch.export raises many kinds; each means the same to the user
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsupportedOpError(
-            f"torch.export cannot trace the student: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"torch.export cannot trace the student: {reason}",
             where=f"{type(net).__name__} on input [1, {c}, {h}, {w}]",
             fix="remove control flow that depends on values",
         ) from error
@@ -366,7 +420,11 @@ def trace(net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, 
         net.train(training)
     state: dict[str, Any] = {**program.state_dict, **program.constants}
     signature = program.graph_signature
-    sources = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    sources = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
     result = _Trace()
     outputs: list[str] = []
     unknown: list[str] = []
@@ -392,7 +450,11 @@ def trace(net: nn.Module, input_shape: tuple[int, int, int], labels: tuple[str, 
             outputs = [result.names[n.name] for n in node.args[0]]
             pixels = _flattened(result, outputs[0]) if len(outputs) == 1 else None
             if len(outputs) != 1 or (pixels is not None and pixels[0] * pixels[1] > 1):
-                raise _refuse(node, f"{len(outputs)} outputs, or flattened pixels as output", "end in one [N, classes] tensor")
-    used = {t for op in result.ops for t in (*op.inputs, *op.outputs)}
+                raise _refuse(
+                    node,
+                    f"{len(outputs)} outputs, or flattened pixels as output",
+                    "end in one [N, classes] tensor",
+                )
+    used = {t for op in result.steps for t in (*op.inputs, *op.outputs)}
     tensors = {k: v for k, v in result.tensors.items() if k in used or k in outputs}
-    return Graph(name, tensors, tuple(result.ops), ("input",), tuple(outputs), labels)
+    return Graph(name, tensors, tuple(result.steps), ("input",), tuple(outputs), labels)

@@ -11,7 +11,7 @@ Legend: N batch, C channels, H height, W width; torch's NCHW inside, the graph's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -104,7 +104,9 @@ class GraphNet(nn.Module):
                     data = self.weights[f"{_key(op)}/{key}"].detach().cpu()
                     if key == "w" and data.ndim == 4:
                         data = data.permute(0, 2, 3, 1) if channel_axis(op) == 0 else data.permute(1, 2, 3, 0)
-                    tensors.append(replace(self.graph.tensors[name], data=np.ascontiguousarray(data.numpy(), np.float32)))
+                    tensors.append(
+                        replace(self.graph.tensors[name], data=np.ascontiguousarray(data.numpy(), np.float32))
+                    )
         return self.graph.with_tensors(*tensors)
 
     def _linear(self, op: Op, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -151,7 +153,7 @@ class GraphNet(nn.Module):
             if isinstance(attrs, ops.Add):
                 ratio = odd_ratio(scales[0], scales[1], q_y.scale[0])
                 assert ratio is not None, f"{op.name}: scales without an odd ratio"
-                return torch.clamp(_Add.apply(x[0], x[1], *ratio), low, high)  # type: ignore[no-untyped-call, no-any-return]
+                return torch.clamp(_Add.apply(x[0], x[1], *ratio), low, high)  # type: ignore[no-untyped-call]
             pair = odd_ratio_mul(scales[0], scales[1], q_y.scale[0])
             assert pair is not None, f"{op.name}: scales without an odd ratio"
             return torch.clamp(_round(x[0].double() * x[1] * pair[0] / pair[1]).float(), low, high)
@@ -198,7 +200,7 @@ def _move(attrs: ops.Attrs, x: list[Tensor]) -> Tensor:
 
 
 def _function(attrs: ops.Table, x: Tensor) -> Tensor:
-    functions = {
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
         "gelu": F.gelu,

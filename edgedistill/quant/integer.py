@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
+from edgedistill.ir.interpret import apply_function
 from edgedistill.ir.verify import check
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
@@ -24,12 +25,14 @@ def channel_axis(op: Op) -> int:
 def weight_scale(w: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Symmetric scale per output channel: the largest magnitude becomes 127 (never -128)."""
     largest = np.abs(w).max(axis=tuple(i for i in range(w.ndim) if i != axis))
-    return np.maximum(largest.astype(np.float32) / np.float32(127), _LEAST_SCALE)
+    return np.asarray(np.maximum(largest.astype(np.float32) / np.float32(127), _LEAST_SCALE), np.float32)
 
 
 def to_integer(graph: Graph, qparams: Mapping[str, QParams]) -> Graph:
     """The integer graph: int8 activations and weights, int32 biases of scale ``s_x * s_w``."""
-    tensors = {name: replace(graph.tensors[name], dtype="int8", quant=qparams[name]) for name in graph.activations()}
+    tensors = {
+        name: replace(graph.tensors[name], dtype="int8", quant=qparams[name]) for name in graph.activations()
+    }
     result: list[Op] = []
     for op in graph.ops:
         if isinstance(op.attrs, _WEIGHTED):
@@ -41,7 +44,9 @@ def to_integer(graph: Graph, qparams: Mapping[str, QParams]) -> Graph:
             data = np.clip(np.rint(w.data / along), -127, 127).astype(np.int8)
             s_b = (qparams[op.inputs[0]].scale * s_w).astype(np.float32)
             limit = 2**31 - 1
-            bias = np.clip(np.rint(b.data.astype(np.float64) / s_b.astype(np.float64)), -limit, limit).astype(np.int32)
+            bias = np.clip(np.rint(b.data.astype(np.float64) / s_b.astype(np.float64)), -limit, limit).astype(
+                np.int32
+            )
             tensors[w.name] = replace(w, dtype="int8", data=data, quant=QParams(s_w, 0, axis))
             tensors[b.name] = replace(b, dtype="int32", data=bias, quant=QParams(s_b, 0, 0))
         elif isinstance(op.attrs, ops.Table):
@@ -57,8 +62,6 @@ def to_integer(graph: Graph, qparams: Mapping[str, QParams]) -> Graph:
 
 def _table(attrs: ops.Table, x: QParams, y: QParams) -> NDArray[np.int8]:
     """The 256 answers of a unary function, rounded half to even."""
-    from edgedistill.ir.interpret import apply_function
-
     real = (np.arange(-128, 128) - x.zero_point).astype(np.float64) * float(x.scale[0])
     q = np.rint(apply_function(attrs, real) / float(y.scale[0])) + y.zero_point
-    return np.clip(q, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(q, -128, 127), np.int8)

@@ -28,7 +28,9 @@ _MOVES = (ops.MaxPool2D, ops.Reshape, ops.Concat)
 _LEAST_RANGE = 1e-3  # a dead tensor still needs a scale
 
 
-def observe(graph: Graph, calibration: NDArray[np.float32], percentile: float, batch: int = 64) -> dict[str, tuple[float, float]]:
+def observe(
+    graph: Graph, calibration: NDArray[np.float32], percentile: float, batch: int = 64
+) -> dict[str, tuple[float, float]]:
     """Lowest and highest value of every activation of a float graph, outliers cut at ``percentile``.
 
     Args:
@@ -41,7 +43,10 @@ def observe(graph: Graph, calibration: NDArray[np.float32], percentile: float, b
         for name, value in values.items():
             low, high = np.percentile(value, [100 - percentile, percentile])
             seen.setdefault(name, []).append((float(low), float(high)))
-    return {name: (float(np.median([p[0] for p in pairs])), float(np.median([p[1] for p in pairs]))) for name, pairs in seen.items()}
+    return {
+        name: (float(np.median([p[0] for p in pairs])), float(np.median([p[1] for p in pairs])))
+        for name, pairs in seen.items()
+    }
 
 
 def separate_fixed_operands(graph: Graph) -> Graph:
@@ -97,7 +102,9 @@ def _copy(graph: Graph, tensor: str, reader: str) -> tuple[Tensor, Op, list[Tens
         )
     channels = source.shape[-1]
     copy = replace(source, name=f"{tensor}.for.{reader}")
-    w = Tensor(f"{copy.name}.w", (1, 1, 1, channels), "float32", data=np.ones((1, 1, 1, channels), np.float32))
+    w = Tensor(
+        f"{copy.name}.w", (1, 1, 1, channels), "float32", data=np.ones((1, 1, 1, channels), np.float32)
+    )
     b = Tensor(f"{copy.name}.b", (channels,), "float32", data=np.zeros(channels, np.float32))
     operator = Op(copy.name, ops.DepthwiseConv2D(constant=True), (tensor, w.name, b.name), (copy.name,))
     return copy, operator, [w, b]
@@ -138,7 +145,9 @@ def _moved(graph: Graph) -> dict[str, list[str]]:
     return {name: members for members in groups.values() for name in members}
 
 
-def _shared(graph: Graph, chosen: Mapping[str, QParams], groups: Mapping[str, list[str]]) -> dict[str, QParams]:
+def _shared(
+    graph: Graph, chosen: Mapping[str, QParams], groups: Mapping[str, list[str]]
+) -> dict[str, QParams]:
     """One scale for each group of tensors between which values are only moved.
 
     Members either all end in a ReLU or none does (``separate_fixed_operands`` copies the others).
@@ -152,7 +161,9 @@ def _shared(graph: Graph, chosen: Mapping[str, QParams], groups: Mapping[str, li
         else:
             low = min(float(chosen[n].scale[0]) * (-128 - chosen[n].zero_point) for n in members)
             high = max(float(chosen[n].scale[0]) * (127 - chosen[n].zero_point) for n in members)
-            acts = {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in members} - {"none"}
+            acts = {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in members} - {
+                "none"
+            }
             shared = _qparams(low, high, "relu6" if "relu6" in acts else "relu" if acts else "none")
         result.update(dict.fromkeys(members, shared))
     return result
@@ -162,7 +173,9 @@ def _scaled(q: QParams, scale: np.float32) -> QParams:
     return replace(q, scale=np.array([scale], np.float32))
 
 
-def choose(graph: Graph, ranges: Mapping[str, tuple[float, float]], input_qparams: QParams = INPUT_QPARAMS) -> dict[str, QParams]:
+def choose(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], input_qparams: QParams = INPUT_QPARAMS
+) -> dict[str, QParams]:
     """int8 parameters of every activation of a float graph, snapped to the rules.
 
     Args:

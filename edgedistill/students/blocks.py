@@ -14,7 +14,9 @@ class SameConv2d(nn.Conv2d):
     one less above than below (kernel 5). x [N,I,H,W] -> [N,O,ceil(H/s),ceil(W/s)].
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, bias: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, bias: bool
+    ) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding=0, groups=groups, bias=bias)
         total = kernel - stride if stride > 1 else kernel - 1
         self.before, self.after = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2

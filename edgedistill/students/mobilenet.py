@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from edgedistill.students.blocks import SameConv2d, initialise
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1, act: bool = True) -> nn.Sequential:
+def _conv(
+    inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1, act: bool = True
+) -> nn.Sequential:
     layers: list[nn.Module] = [
         SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -23,7 +25,9 @@ class InvertedResidual(nn.Module):
         hidden = inputs * expansion
         expand = [_conv(inputs, hidden, 1, 1)] if expansion > 1 else []
         self.body = nn.Sequential(
-            *expand, _conv(hidden, hidden, kernel, stride, groups=hidden), _conv(hidden, outputs, 1, 1, act=False)
+            *expand,
+            _conv(hidden, hidden, kernel, stride, groups=hidden),
+            _conv(hidden, outputs, 1, 1, act=False),
         )
         self.skip = stride == 1 and inputs == outputs
 
@@ -51,7 +55,12 @@ def inverted_residual_net(
             stride = 2 if stage > 0 and block == 0 else 1
             layers.append(InvertedResidual(inputs, outputs, stride, expansion, kernel))
             inputs = outputs
-    layers += [_conv(inputs, inputs * 2, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs * 2, classes)]
+    layers += [
+        _conv(inputs, inputs * 2, 1, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(inputs * 2, classes),
+    ]
     net = nn.Sequential(*layers)
     initialise(net)
     return net

@@ -10,7 +10,7 @@ from edgedistill.students.blocks import SameConv2d, initialise
 
 
 class BasicBlock(nn.Module):
-    """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)); the shortcut is a 1x1 convolution where shapes change."""
+    """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)), a 1x1 convolution as shortcut where shapes change."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -49,7 +49,9 @@ class ResidualNet(nn.Module):
         return self.head(self.pool(y).flatten(1))  # type: ignore[no-any-return]
 
 
-def residual_net(classes: int, channels: int, *, width: int = 16, depth: int = 8, stages: int = 3) -> nn.Module:
+def residual_net(
+    classes: int, channels: int, *, width: int = 16, depth: int = 8, stages: int = 3
+) -> nn.Module:
     """ResNet of ``depth = 2 * stages * blocks + 2`` layers; the defaults are MLPerf Tiny's ResNet-8.
 
     Raises:

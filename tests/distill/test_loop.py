@@ -31,7 +31,9 @@ def teacher(images: np.ndarray) -> np.ndarray:
 
 
 def schedule(**changes: object) -> Schedule:
-    numbers = dict(stage="distill", epochs=3, batch=32, lr=0.05, temperature=2.0, alpha=0.5, seed=3, precision="float32")
+    numbers = dict(
+        stage="distill", epochs=3, batch=32, lr=0.05, temperature=2.0, alpha=0.5, seed=3, precision="float32"
+    )
     return Schedule(**{**numbers, **changes})  # type: ignore[arg-type]
 
 
@@ -86,7 +88,9 @@ def test_resume_after_a_kill_gives_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_early_stop(tmp_path: Path) -> None:
-    logs = fit(student(), toy(), schedule(epochs=40, patience=2, lr=1e-9), QuietReporter(), tmp_path, teacher=teacher)
+    logs = fit(
+        student(), toy(), schedule(epochs=40, patience=2, lr=1e-9), QuietReporter(), tmp_path, teacher=teacher
+    )
     assert len(logs) < 40
 
 

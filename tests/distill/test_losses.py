@@ -17,7 +17,9 @@ def test_soft_targets_equal_the_definition(temperature: float, seed: int) -> Non
     student, teacher = (torch.randn(5, 7, generator=generator, dtype=torch.float64) * 3 for _ in range(2))
     p, q = F.softmax(teacher / temperature, 1), F.softmax(student / temperature, 1)
     expected = temperature**2 * (p * (p / q).log()).sum(1).mean()
-    assert math.isclose(float(soft_targets(student, teacher, temperature)), float(expected), rel_tol=1e-9, abs_tol=1e-12)
+    assert math.isclose(
+        float(soft_targets(student, teacher, temperature)), float(expected), rel_tol=1e-9, abs_tol=1e-12
+    )
 
 
 def test_soft_targets_vanish_for_equal_logits_up_to_a_shift() -> None:

@@ -16,7 +16,7 @@ from edgedistill.students import STUDENTS
 
 
 class Zoo(nn.Module):
-    """Most operators in one net: padding, gates, pools, concatenation, tables, a flatten of several pixels."""
+    """Most operators in one net: padding, gates, pools, concatenation, tables, a flatten of pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,9 @@ def randomised(net: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "make", [Zoo, lambda: STUDENTS["resnet"].make(10, 3), lambda: STUDENTS["mobilenet"].make(10, 3)], ids=["zoo", "resnet", "mobilenet"]
+    "make",
+    [Zoo, lambda: STUDENTS["resnet"].make(10, 3), lambda: STUDENTS["mobilenet"].make(10, 3)],
+    ids=["zoo", "resnet", "mobilenet"],
 )
 def test_graph_equals_torch(make: Callable[[], nn.Module]) -> None:
     net = randomised(make())

@@ -18,7 +18,9 @@ def test_resnet8_is_mlperf_tinys() -> None:
     assert abs(total - 12.50e6) < 0.02e6
 
 
-@pytest.mark.parametrize("spec", ["resnet:width=4,depth=14", "mobilenet:width=8,depth=1,expansion=2,kernel=5"])
+@pytest.mark.parametrize(
+    "spec", ["resnet:width=4,depth=14", "mobilenet:width=8,depth=1,expansion=2,kernel=5"]
+)
 def test_families_answer_for_any_numbers(spec: str) -> None:
     net = students.parse(spec).build(7, 1)
     assert net(torch.zeros(2, 1, 16, 16)).shape == (2, 7)

@@ -1,0 +1,223 @@
+"""The last stages of a build: export, prove, measure, and publish one target's folder."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import edgedistill
+from edgedistill import recipe as recipes
+from edgedistill import record as records
+from edgedistill.bench.accuracy import to_int8, top1
+from edgedistill.bench.files import sha256_of, size_of
+from edgedistill.bench.machine import machine, versions
+from edgedistill.bench.measure import measure, slower_than_float
+from edgedistill.bench.parity import parity
+from edgedistill.data.types import ImageData
+from edgedistill.distill.evaluate import top1 as torch_top1
+from edgedistill.errors import ParityError
+from edgedistill.export import EXPORTERS
+from edgedistill.export import onnx as onnx_printer
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir import golden, interpret, plan, serial, verify
+from edgedistill.ir.graph import Graph
+from edgedistill.quant.execute import GraphNet
+from edgedistill.recipe import Recipe
+from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
+from edgedistill.report.html import render
+from edgedistill.reporter import Reporter
+from edgedistill.store import Store, key, publish
+from edgedistill.target import Target
+from edgedistill.teachers.check import TeacherReport
+from edgedistill.teachers.types import Teacher
+
+_GOLDEN_INPUTS = 16
+
+
+@dataclass
+class Run:
+    """What one build gathers on its way: seconds and hashes of stages, warnings."""
+
+    recipe: Recipe
+    store: Store
+    reporter: Reporter
+    seconds: dict[str, float] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Tells the user now and keeps it for the record."""
+        self.warnings.append(text)
+        self.reporter.warn(text)
+
+
+def deliver(
+    run: Run,
+    device: Target,
+    out: Path,
+    data: ImageData,
+    teacher: Teacher,
+    report: TeacherReport,
+    float_graph: Graph,
+    integer: Graph,
+    epochs: tuple[EpochLog, ...],
+) -> BuildRecord:
+    """Exports, verifies, measures and publishes OUT/<target>."""
+    recipe, reporter = run.recipe, run.reporter
+    with run.store.scratch(f"deliver-{device.name}") as folder:
+        reporter.stage("export", f"{device.name}: {', '.join(recipe.export.formats)}")
+        started = time.perf_counter()
+        meta = _metadata(run, integer, teacher, data)
+        export(integer, float_graph, meta, folder, recipe)
+        pixels = np.asarray(data.test.images_NHWC)
+        inputs = to_int8(pixels)
+        golden.save(golden.golden(integer, inputs[:_GOLDEN_INPUTS]), folder / "golden.npz")
+        (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
+        (folder / "labels.txt").write_text(
+            "".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8"
+        )
+        (folder / "recipe.toml").write_text(recipes.to_toml(recipe), encoding="utf-8")
+        run.seconds["export"] = time.perf_counter() - started
+        reporter.stage("verify", f"{len(inputs)} test images in every runtime")
+        started = time.perf_counter()
+        proofs = parity(integer, folder, inputs)
+        run.seconds["verify"] = time.perf_counter() - started
+        reporter.stage("bench", device.name)
+        started = time.perf_counter()
+        name = integer.inputs[0]
+        answer = integer.outputs[0]
+        int8, confusion = top1(lambda x: interpret.run(integer, {name: x})[answer], pixels, data.test.labels)
+        measurements = measure(
+            folder,
+            data.test,
+            runs=recipe.bench.runs,
+            warmup=recipe.bench.warmup,
+            threads=recipe.bench.threads,
+        )
+        run.seconds["bench"] = time.perf_counter() - started
+        slower = slower_than_float(measurements)
+        if slower:
+            run.warn(slower)
+        inexact = verify.inexact(integer)
+        quant = integer.tensors[name].quant
+        assert quant is not None
+        made = BuildRecord(
+            edgedistill_version=edgedistill.__version__,
+            target=device.name,
+            created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            recipe=json.loads(recipe.model_dump_json()),
+            recipe_sha256=recipes.sha256(recipe),
+            machine=machine(),
+            versions=versions(),
+            stage_hashes={**run.hashes, "inputs": inputs_hash(run, data, teacher)},
+            stage_seconds=run.seconds,
+            labels=data.labels,
+            input_shape=integer.tensors[name].shape,
+            input_scale=float(quant.scale[0]),
+            input_zero_point=quant.zero_point,
+            accuracy=Accuracy(
+                teacher=report.accuracy,
+                student_float=torch_top1(GraphNet(float_graph), data.test),
+                student_int8=int8,
+                test_images=len(data.test),
+                teacher_ece=report.ece,
+            ),
+            graph=GraphSummary(
+                macs=sum(plan.macs(integer).values()),
+                weight_bytes=plan.weight_bytes(integer),
+                arena_bytes=plan.arena(integer).peak,
+                parameters=plan.parameters(integer),
+                ops=len(integer.ops),
+                exact_by_construction=not inexact,
+                inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+            ),
+            artifacts=_artifacts(folder),
+            parity=proofs,
+            measurements=measurements,
+            epochs=epochs,
+            confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+            warnings=tuple(run.warnings),
+        )
+        (folder / "report.html").write_text(render(made), encoding="utf-8")
+        records.save(made, folder / "record.json")
+        publish(folder, out / device.name)
+    broken = [p for p in proofs if p.how == "measured" and p.identical != p.values]
+    if broken and not inexact and recipe.export.onnx_form == "qlinear":
+        worst = broken[0]
+        raise ParityError(
+            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical} "
+            f"of {worst.values} values "
+            f"(at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
+            where=str(out / device.name / worst.artifact),
+            fix="the files and the record were written: see the parity table of report.html for the operator",
+        )
+    return made
+
+
+def export(integer: Graph, float_graph: Graph, meta: Metadata, folder: Path, recipe: Recipe) -> None:
+    """Prints every format of the recipe into ``folder``: student.*, and student-float32.* beside it."""
+    for name in recipe.export.formats:
+        row = EXPORTERS[name]
+        path = folder / f"student{row.suffix}"
+        if name == "onnx":
+            onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
+        else:
+            row.write(integer, meta, path)
+        if recipe.export.float32 and name != "coreml":
+            row.write(float_graph, meta, folder / f"student-float32{row.suffix}")
+
+
+def _metadata(run: Run, integer: Graph, teacher: Teacher, data: ImageData) -> Metadata:
+    quant = integer.tensors[integer.inputs[0]].quant
+    assert quant is not None
+    return Metadata(
+        name="edgedistill student",
+        description=f"{run.recipe.student.spec} distilled from {teacher.name} on {data.name}, int8",
+        labels=data.labels,
+        input_scale=float(quant.scale[0]),
+        input_zero_point=quant.zero_point,
+        version=edgedistill.__version__,
+        provenance={
+            "recipe_sha256": recipes.sha256(run.recipe),
+            "teacher": teacher.name,
+            "teacher_fingerprint": teacher.fingerprint,
+            "data": data.name,
+            "data_fingerprint": data.fingerprint,
+        },
+    )
+
+
+def inputs_hash(run: Run, data: ImageData, teacher: Teacher) -> str:
+    """The hash of everything that decides a finished build."""
+    parts = {"recipe": recipes.sha256(run.recipe), "data": data.fingerprint, "teacher": teacher.fingerprint}
+    return key("inputs", {**parts, "version": edgedistill.__version__})
+
+
+def _one_line(label: str) -> str:
+    return " ".join(label.split())
+
+
+_FORMATS = {
+    "student.onnx": "onnx",
+    "student.tflite": "tflite",
+    "student.mlpackage": "coreml",
+    "student-float32.onnx": "onnx-float32",
+    "student-float32.tflite": "tflite-float32",
+    "golden.npz": "golden",
+    "graph.npz": "graph",
+    "labels.txt": "labels",
+    "recipe.toml": "recipe",
+}
+
+
+def _artifacts(folder: Path) -> tuple[Artifact, ...]:
+    return tuple(
+        Artifact(format=kind, path=name, sha256=sha256_of(folder / name), size_bytes=size_of(folder / name))
+        for name, kind in _FORMATS.items()
+        if (folder / name).exists()
+    )
