@@ -60,7 +60,7 @@ def run(
 
 
 def run_batched(
-    graph: Graph, inputs: Mapping[str, Array], family: Family = "F", keep: bool = False, batch: int = 100
+    graph: Graph, inputs: Mapping[str, Array], family: Family = "F", keep: bool = False, batch: int = 50
 ) -> dict[str, Array]:
     """``run`` in pieces of ``batch`` inputs, joined: bounds the memory of values in between."""
     count = len(next(iter(inputs.values())))

@@ -225,7 +225,10 @@ def add_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
 
 
 def mul_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
-    """TFLite's reference MUL; its effective scale is computed in float32, unlike a convolution's."""
+    """TFLite's reference MUL; its effective scale is computed in float32, unlike a convolution's.
+
+    (TFLite Micro computes it in double, which moves one in millions of values.)
+    """
     real = float(multiplier(q_a.scale, q_b.scale, q_y.scale)[0])
     product = (a.astype(np.int64) - q_a.zero_point) * (b.astype(np.int64) - q_b.zero_point)
     return _clamp(multiply_d(product, *quantise_multiplier_d(real)) + q_y.zero_point)

@@ -92,7 +92,7 @@ def test_parts_that_do_not_fit(changes: dict[str, np.ndarray], text: str, tmp_pa
         "layers": np.array(["x"]),
         "crc32": np.zeros(1, np.uint32),
     }
-    np.savez(tmp_path / "x.npz", **{**parts, **changes})
+    np.savez(tmp_path / "x.npz", **{**parts, **changes})  # type: ignore[arg-type]
     with pytest.raises(InputError, match=text):
         load(tmp_path / "x.npz")
 
