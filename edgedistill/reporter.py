@@ -131,7 +131,7 @@ class RichReporter:
         self._name, self._detail, self._figures = name, detail, ""
         self._started = time.monotonic()
         self._bar = self._new_bar()
-        self._task = self._bar.add_task(name, total=None, figures=detail)
+        self._task = self._bar.add_task(name, total=None, count="", figures=detail)
         self._bar.start()
 
     def progress(self, done: int, total: int, fields: Mapping[str, str]) -> None:
@@ -139,7 +139,9 @@ class RichReporter:
             self.stage("working")
         assert self._bar is not None and self._task is not None
         self._figures = "  ".join(f"{name} {value}" for name, value in fields.items())
-        self._bar.update(self._task, completed=done, total=total, figures=self._figures)
+        self._bar.update(
+            self._task, completed=done, total=total, count=f"{done}/{total}", figures=self._figures
+        )
 
     def note(self, text: str) -> None:
         from rich.text import Text
@@ -156,12 +158,12 @@ class RichReporter:
         self._finish(good=sys.exc_info()[0] is None)
 
     def _new_bar(self) -> Progress:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[figures]}", markup=False, style="dim"),
             console=self._console,

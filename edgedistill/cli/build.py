@@ -145,6 +145,8 @@ def build(
     from edgedistill import recipe as recipes
     from edgedistill import target as devices
 
+    if recipe is None and not {"teacher.spec", "data.source"} & overrides.keys():
+        recipe = recipes.example()
     chosen = recipes.resolve(recipe, overrides)
     for name in chosen.targets:
         devices.load(name)  # a wrong name is told before torch is imported, which takes seconds
@@ -174,7 +176,7 @@ def _show(records: Mapping[str, BuildRecord], out: Path) -> None:
 
     to = console()
     to.print(table(tuple(records.values())))
-    to.print("latency: int8 on this machine; in brackets, float32's over it", style="dim")
+    to.print("latency: int8 on this machine; in brackets, float32's divided by it", style="dim")
     for name in records:
         to.print(
             f"{out / name}/report.html has every figure and where it came from", markup=False, soft_wrap=True

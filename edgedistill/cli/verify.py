@@ -28,7 +28,7 @@ def verify(
                 row.runtime,
                 row.artifact,
                 "not run" if row.how == "not run" else f"{row.identical:,} of {row.values:,}",
-                f"{row.max_lsb} LSB",
+                "" if row.how == "not run" else f"{row.max_lsb} LSB",
                 row.note,
             )
             for row in rows
