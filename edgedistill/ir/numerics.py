@@ -31,6 +31,7 @@ _MAX_RATIO_MUL = 255
 # Scales are float32, so a ratio is p/q only nearly. Two operands of at most 255 steps, ratios below
 # 2 * 1023 / q: an error under 1 / (4 * 255 * 2046) keeps every sum on its side of the half, 1 / 2q away.
 _TOLERANCE = 4e-7
+_ROUNDING = 2.0**-23  # of a scale that is a float32 quotient
 _IDEMPOTENT = 1e-6  # snapping snapped scales again changes nothing
 
 
@@ -136,11 +137,14 @@ def odd_ratio_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int] | None:
     return None
 
 
-def snap_add(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32]:
+def snap_add(
+    s_a: Scale, s_b: Scale, s_y: Scale, largest_s_y: Scale | None = None
+) -> tuple[np.float32, np.float32]:
     """``(s_b, s_y)``: the nearest scales, never finer than wished, that make ADD exact; ``s_a`` stays.
 
     ``s_y = s_a * q / p_a`` and ``s_b = s_y * p_b / q`` with q = 255 (1023 where s_a is over 255 times finer
     than s_y) and ratios below 8. Only where s_a is over 1023 times finer than the others do they shrink.
+    ``largest_s_y`` bounds s_y from above instead, as a RELU6 does (``6 / 255``).
     """
     a, b = float(s_a), float(s_b)
     q, largest = _DENOMINATOR, _MAX_P
@@ -148,18 +152,23 @@ def snap_add(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32
     if q * a < y:
         q, largest = MAX_DENOMINATOR, 2 * MAX_DENOMINATOR - 1
         y = max(float(s_y), b * q / largest)
-    p_a = min(max(math.floor(q * a / y * (1 + _IDEMPOTENT)), 1), largest)
+    p_a = max(math.floor(q * a / y * (1 + _IDEMPOTENT)), 1)
+    if largest_s_y is not None:
+        p_a = max(p_a, math.ceil(q * a / float(largest_s_y) * (1 - _ROUNDING)))
+    p_a = min(p_a, largest)
     snapped_y = np.float32(a * q / p_a)
     ratio_b = q * b / float(snapped_y)
     p_b = min(max(math.ceil(ratio_b * (1 - _IDEMPOTENT)), 1), largest)
     return np.float32(float(snapped_y) * p_b / q), snapped_y
 
 
-def snap_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32]:
+def snap_mul(
+    s_a: Scale, s_b: Scale, s_y: Scale, largest_s_y: Scale | None = None
+) -> tuple[np.float32, np.float32]:
     """``(s_b, s_y)`` that make MUL exact, never finer than the wished ones; ``s_a`` stays.
 
     ``s_b`` changes only where ``s_a * s_b`` is over 1023 times finer than ``s_y``. Of all odd
-    ``q <= 1023`` the one that moves ``s_y`` least is taken.
+    ``q <= 1023`` the one that moves ``s_y`` least is taken. ``largest_s_y`` bounds s_y from above instead.
     """
     a, y = float(s_a), float(s_y)
     b = np.float32(max(float(s_b), y / (MAX_DENOMINATOR * a)))
@@ -169,6 +178,10 @@ def snap_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[np.float32, np.float32
     best = int(np.argmax(p / q))
     p_best = max(int(p[best]), 1)
     q_best = int(q[best]) if p[best] else MAX_DENOMINATOR
+    if largest_s_y is not None and a * float(b) * q_best / p_best > float(largest_s_y):
+        p = np.ceil(q * (a * float(b) / float(largest_s_y)) * (1 - _ROUNDING))
+        best = int(np.argmin(p / q))
+        p_best, q_best = int(p[best]), int(q[best])
     return b, np.float32(a * float(b) * q_best / p_best)
 
 

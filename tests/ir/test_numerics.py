@@ -159,6 +159,17 @@ def test_snapped_product_has_an_odd_ratio(s_a: np.float32, s_b: np.float32, s_y:
     assert b >= s_b * (1 - 2e-6) and y >= s_y * (1 - 2e-6)
 
 
+@given(st.floats(2.0**-12, 0.125, width=32).map(np.float32), scales, st.floats(1e-3, 6 / 255))
+def test_snapping_can_end_at_six(s_a: np.float32, s_b: np.float32, s_y: float) -> None:
+    limit = 6 / 255
+    b, y = n.snap_add(s_a, s_b, np.float32(s_y), limit)
+    assert n.odd_ratio(s_a, b, y) is not None and y <= limit * (1 + 2e-7)
+    b, y = n.snap_mul(s_a, s_b, np.float32(s_y), limit)
+    assert n.odd_ratio_mul(s_a, b, y) is not None and y <= limit * (1 + 2e-7)
+    _, y = n.snap_add(np.float32(0.02), np.float32(0.02), np.float32(limit), limit)
+    assert y > limit * 0.99
+
+
 def test_a_gate_of_one_255th_keeps_its_scale() -> None:
     b, y = n.snap_mul(np.float32(0.02), np.float32(1 / 255), np.float32(0.02))
     assert b == np.float32(1 / 255) and y == pytest.approx(0.02, rel=1e-6)
