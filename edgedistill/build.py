@@ -76,10 +76,10 @@ def build(
         )
         for text in teacher.notes:
             run.reporter.note(text)
-        done = {t.name: _finished(run, out / t.name, data, teacher) for t in targets}
+        done = {t.name: None if fresh else _finished(run, out / t.name, data, teacher) for t in targets}
         if all(done.values()):
             run.reporter.note(
-                "nothing to do: every target is built from this recipe, data and teacher (--fresh builds again)"
+                "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
             )
             return {name: record for name, record in done.items() if record is not None}
         report = _check_teacher(run, teacher, data)
@@ -142,7 +142,7 @@ def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | No
         data=data.fingerprint,
         teacher=teacher.fingerprint,
         views=str(recipe.distill.views),
-        augment=",".join(recipe.data.augment),
+        augment=",".join(recipe.data.augmentations),
         seed=str(recipe.seed),
     )
     found = run.store.find("views", name)
@@ -157,7 +157,7 @@ def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | No
             teacher.logits,
             classes,
             recipe.distill.views,
-            recipe.data.augment,
+            recipe.data.augmentations,
             recipe.seed,
             run.reporter,
         )
@@ -185,7 +185,7 @@ def _distil(
         teacher=teacher.fingerprint if choices.alpha else "none",
         student=run.recipe.student.spec,
         distill=choices.model_dump_json(),
-        augment=",".join(run.recipe.data.augment),
+        augment=",".join(run.recipe.data.augmentations),
         seed=str(run.recipe.seed),
     )
     torch.manual_seed(run.recipe.seed)
@@ -209,7 +209,7 @@ def _distil(
             clip_norm=choices.clip_norm,
             patience=choices.patience,
             precision=choices.precision,
-            augment=run.recipe.data.augment,
+            augment=run.recipe.data.augmentations,
         )
         started = time.perf_counter()
         logs = fit(
@@ -279,7 +279,7 @@ def _quantise(
             weight_decay=0.0,
             ema=min(recipe.distill.ema, 0.998),
             clip_norm=recipe.distill.clip_norm,
-            augment=recipe.data.augment,
+            augment=recipe.data.augmentations,
         )
         views = _views(run, data, teacher) if choices.epochs else None
         work = run.store.work("quantise", name)

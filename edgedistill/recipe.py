@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,7 +32,16 @@ class DataSection(_Section):
     resolution: int | None = Field(None, ge=4, le=512)  # side in pixels; None: the images' own
     max_broken_share: float = Field(0.01, ge=0, le=1)
     limit: int | None = Field(None, ge=10)  # at most this many training examples
-    augment: tuple[str, ...] = ("pad-crop", "flip")
+    augment: tuple[str, ...] | None = (
+        None  # None: pad-crop and flip, but for digits (a mirrored 3 is no 3) translate
+    )
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """The names in ``augment``, or the source's default."""
+        if self.augment is not None:
+            return self.augment
+        return ("translate",) if self.source == "digits" else ("pad-crop", "flip")
 
 
 class TeacherSection(_Section):
@@ -137,6 +148,13 @@ def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
         inner = values.setdefault(section, {}) if section else values
         inner[name] = value
     return _checked(validate(values, Recipe, "command line"), "command line")
+
+
+def example() -> Path:
+    """The recipe of the built-in example: digits, taught by the teacher that comes with the package."""
+    if importlib.util.find_spec("edgedistill.builtin") is not None:
+        return Path(str(importlib.resources.files("edgedistill.builtin"))) / "digits" / "recipe.toml"
+    return Path(__file__).resolve().parents[1] / "models" / "digits" / "recipe.toml"
 
 
 def budget(recipe: Recipe) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Measures a finished build: the same bits, accuracy, latency, memory, energy."""

@@ -149,7 +149,7 @@ def snap_add(
     a, b = float(s_a), float(s_b)
     q, largest = _DENOMINATOR, _MAX_P
     y = max(float(s_y), b * q / largest)
-    if q * a < y:
+    if q * a < y * (1 - _IDEMPOTENT):
         q, largest = MAX_DENOMINATOR, 2 * MAX_DENOMINATOR - 1
         y = max(float(s_y), b * q / largest)
     p_a = max(math.floor(q * a / y * (1 + _IDEMPOTENT)), 1)

@@ -196,7 +196,8 @@ def choose(
             a, b = op.inputs if op.inputs[1] not in fixed else op.inputs[::-1]
             assert b not in fixed or a == b, f"{op.name}: both operands are bound"
             snap = snap_add if isinstance(op.attrs, ops.Add) else snap_mul
-            s_b, s_y = snap(chosen[a].scale[0], chosen[b].scale[0], chosen[y].scale[0])
+            largest = 6 / 255 if op.attrs.act == "relu6" else None
+            s_b, s_y = snap(chosen[a].scale[0], chosen[b].scale[0], chosen[y].scale[0], largest)
             for name, scale in ((b, s_b), (y, s_y)):
                 chosen.update(dict.fromkeys(groups[name], _scaled(chosen[name], scale)))
             fixed.update((*groups[a], *groups[b], *groups[y]))

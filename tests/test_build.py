@@ -1,0 +1,209 @@
+"""The whole job on the built-in example, small: one command, the same bits, nothing twice, clear mistakes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedistill import recipe as recipes
+from edgedistill.bench.parity import layerwise, verify_dir
+from edgedistill.build import build
+from edgedistill.errors import (
+    DataError,
+    GateError,
+    InputError,
+    TeacherError,
+    UnknownNameError,
+    UnsupportedOpError,
+)
+from edgedistill.ir import serial
+from edgedistill.ir.golden import load as load_golden
+from edgedistill.ir.verify import inexact
+from edgedistill.recipe import Recipe
+from edgedistill.record import BuildRecord
+from edgedistill.reporter import QuietReporter
+
+SMALL = {
+    "distill.epochs": 20,
+    "distill.ema": 0.95,
+    "distill.views": 2,
+    "quantise.epochs": 1,
+    "student.spec": "resnet:width=4",
+    "bench.runs": 10,
+    "bench.warmup": 1,
+}
+
+
+def small(**more: object) -> Recipe:
+    return recipes.resolve(recipes.example(), {**SMALL, **more})
+
+
+class Notes(QuietReporter):
+    """Keeps what a build says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: list[str] = []
+        self.notes: list[str] = []
+
+    def stage(self, name: str, detail: str = "") -> None:
+        self.stages.append(name)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BuildRecord]:
+    out = tmp_path_factory.mktemp("out")
+    return out, build(small(), out)["android-arm64"]
+
+
+def test_the_promised_files_are_there_and_described(built: tuple[Path, BuildRecord]) -> None:
+    out, record = built
+    folder = out / "android-arm64"
+    for name in (
+        "student.onnx",
+        "student.tflite",
+        "student.mlpackage",
+        "golden.npz",
+        "graph.npz",
+        "labels.txt",
+    ):
+        assert (folder / name).exists(), name
+    assert {a.path for a in record.artifacts} >= {"student.onnx", "student.tflite", "student-float32.onnx"}
+    assert json.loads((folder / "record.json").read_text())["target"] == "android-arm64"
+    assert recipes.load(folder / "recipe.toml") == small()
+    assert "<html" in (folder / "report.html").read_text()
+
+
+def test_it_learned_and_int8_keeps_it(built: tuple[Path, BuildRecord]) -> None:
+    accuracy = built[1].accuracy
+    assert accuracy.student_int8 is not None and accuracy.student_float is not None
+    assert accuracy.student_int8 > 0.8
+    assert accuracy.student_int8 > accuracy.student_float - 0.05
+
+
+def test_every_runtime_gives_the_same_bits(built: tuple[Path, BuildRecord]) -> None:
+    out, record = built
+    ran = [p for p in record.parity if p.how == "measured"]
+    assert len(ran) == 3
+    assert all(p.identical == p.values == 269 * 10 for p in ran), ran
+    assert record.graph.exact_by_construction
+    assert all(p.identical == p.values for p in verify_dir(out / "android-arm64") if p.how == "measured")
+    graph = serial.load(out / "android-arm64" / "graph.npz")
+    assert inexact(graph) == ()
+    assert (
+        layerwise(graph, out / "android-arm64", load_golden(out / "android-arm64" / "golden.npz").inputs)
+        is None
+    )
+
+
+def test_core_ml_is_not_called_passed(built: tuple[Path, BuildRecord]) -> None:
+    row = next(p for p in built[1].parity if "coreml" in p.runtime.lower())
+    assert row.how == "not run"
+
+
+def test_the_same_command_again_does_nothing(built: tuple[Path, BuildRecord]) -> None:
+    out, record = built
+    notes = Notes()
+    again = build(small(), out, reporter=notes)
+    assert again["android-arm64"] == record
+    assert any("nothing to do" in text for text in notes.notes)
+    assert "distil" not in notes.stages
+
+
+def test_another_target_trains_nothing(built: tuple[Path, BuildRecord]) -> None:
+    out, record = built
+    notes = Notes()
+    more = build(small(targets=["raspberry-pi-5"]), out, reporter=notes)["raspberry-pi-5"]
+    assert not {"distil", "quantise", "soft targets"} & set(notes.stages)
+    same = [{a.path: a.sha256 for a in r.artifacts}["graph.npz"] for r in (record, more)]
+    assert same[0] == same[1]
+
+
+def test_an_altered_file_is_noticed(built: tuple[Path, BuildRecord], tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(built[0] / "android-arm64", folder)
+    content = bytearray((folder / "student.tflite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "student.tflite").write_bytes(content)
+    with pytest.raises(GateError, match=r"student\.tflite"):
+        verify_dir(folder)
+
+
+def test_post_training_quantisation_of_the_same_student(
+    built: tuple[Path, BuildRecord], tmp_path: Path
+) -> None:
+    notes = Notes()
+    record = build(small(**{"quantise.epochs": 0}), built[0], reporter=notes)["android-arm64"]
+    assert "distil" not in notes.stages  # the float student is found
+    assert record.accuracy.student_int8 is not None and record.accuracy.student_int8 > 0.7
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"data.source": "no/such/folder"}, DataError, "no/such/folder"),
+        ({"teacher.spec": "no/such/teacher.onnx"}, TeacherError, "teacher.onnx"),
+        ({"targets": ["andriod-arm64"]}, UnknownNameError, "did you mean android-arm64"),
+        ({"student.spec": "resent"}, UnknownNameError, "did you mean resnet"),
+        ({"student.spec": "tests.test_build:odd_student"}, UnsupportedOpError, "cumsum"),
+        (
+            {"student.spec": "tests.test_build:narrow_student"},
+            InputError,
+            "answers with 3 values for 10 classes",
+        ),
+    ],
+)
+def test_mistakes_end_before_training(
+    changes: dict[str, object], error: type[Exception], text: str, tmp_path: Path
+) -> None:
+    notes = Notes()
+    with pytest.raises(error, match=text):
+        build(small(**changes), tmp_path, reporter=notes)
+    assert "distil" not in notes.stages and "soft targets" not in notes.stages
+
+
+def odd_student(classes: int, channels: int) -> object:
+    import torch
+    from torch import nn
+
+    class Odd(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cumsum(x, 1).mean((2, 3))
+
+    return Odd()
+
+
+def narrow_student(classes: int, channels: int) -> object:
+    from edgedistill.students import STUDENTS
+
+    return STUDENTS["resnet"].make(3, channels, width=4)
+
+
+@pytest.mark.real_data
+def test_a_real_teacher_on_real_images(real_data: Path, tmp_path: Path) -> None:
+    """CIFAR-10, ResNet-20 checkpoint, a few images: the way works and every runtime agrees."""
+    weights = next((real_data / "cifar10" / "teachers").glob("resnet20-*.th"))
+    recipe = recipes.resolve(
+        None,
+        {
+            **SMALL,
+            "data.source": str(real_data / "cifar10"),
+            "data.limit": 500,
+            "teacher.spec": f"{weights}@edgedistill.teachers.architectures:cifar_resnet20",
+            "student.spec": "mobilenet:width=8,depth=1",
+            "distill.epochs": 1,
+            "distill.views": 1,
+            "distill.batch": 50,
+            "export.formats": ["onnx", "tflite"],
+        },
+    )
+    record = build(recipe, tmp_path)["android-arm64"]
+    assert record.accuracy.teacher is not None and record.accuracy.teacher > 0.9
+    assert all(p.identical == p.values == 50_000 for p in record.parity), record.parity
+    assert np.sum(record.confusion) == 5_000
