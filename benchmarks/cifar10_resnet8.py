@@ -17,7 +17,7 @@ from edgedistill import recipe as recipes
 from edgedistill.build import build
 from edgedistill.reporter import PlainReporter
 
-RECIPE = Path(__file__).parents[1] / "models" / "cifar10-resnet8" / "recipe.toml"
+RECIPE = Path(__file__).with_suffix(".toml")
 
 
 def main() -> None:
