@@ -173,7 +173,7 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, grap
     if _is_qdq(path):
         notes.append("session.qdqisint8allowed=1")
     if family == "D":
-        notes.append("fully connected layers round once, as in F")
+        notes.append("fully connected layers round once")
     if identical != values and graph is not None:
         wrong = (got != expected).reshape(len(x), -1).any(axis=1)
         found = _first_difference(graph, runner, label, x[wrong][:TRACED], family)

@@ -93,10 +93,23 @@ def requantise_d(
     acc: NDArray[Any], s_x: Scale, s_w: NDArray[np.float32], s_y: Scale, zero_point: int
 ) -> Int8:
     """Family D's requantisation of ``acc`` [..., C]; the effective scale is computed in double."""
+    return _clamp(multiply_d(acc.astype(np.int64), *_multipliers_d(s_x, s_w, s_y)) + zero_point)
+
+
+def requantise_once(
+    acc: NDArray[Any], s_x: Scale, s_w: NDArray[np.float32], s_y: Scale, zero_point: int
+) -> Int8:
+    """As ``requantise_d``, but rounded once, half towards plus infinity: LiteRT's FULLY_CONNECTED (ruy)."""
+    q31, shift = (np.asarray(part, np.int64) for part in _multipliers_d(s_x, s_w, s_y))
+    total = 31 - shift
+    y = (acc.astype(np.int64) * q31 + (np.int64(1) << (total - 1))) >> total
+    return _clamp(y + zero_point)
+
+
+def _multipliers_d(s_x: Scale, s_w: NDArray[np.float32], s_y: Scale) -> tuple[list[int], list[int]]:
     effective = float(s_x) * np.asarray(s_w, np.float64) / float(s_y)
     parts = [quantise_multiplier_d(float(e)) for e in np.atleast_1d(effective)]
-    y = multiply_d(acc.astype(np.int64), [p[0] for p in parts], [p[1] for p in parts])
-    return _clamp(y + zero_point)
+    return [p[0] for p in parts], [p[1] for p in parts]
 
 
 def quantise(real: NDArray[Any], q: QParams) -> Int8:

@@ -22,7 +22,7 @@ from edgedistill.export.tflite_metadata import normalization
 from edgedistill.export.tflite_printer import same_pads
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.ir.interpret import run
-from edgedistill.ir.numerics import quantise_multiplier_d
+from edgedistill.ir.numerics import requantise_once
 from edgedistill.ir.ops import FullyConnected
 from edgedistill.runners.litert import LiteRt
 from tests.graphs import (
@@ -81,11 +81,8 @@ def rounded_once(graph: Graph, op: Op, x: NDArray[np.int8]) -> NDArray[np.int8]:
     t_x, t_w, t_b, t_y = (graph.tensors[name] for name in (*op.inputs, *op.outputs))
     assert t_x.quant and t_w.quant and t_y.quant and t_w.data is not None and t_b.data is not None
     acc = (x.astype(np.int64) - t_x.quant.zero_point) @ t_w.data.T.astype(np.int64) + t_b.data
-    effective = float(t_x.quant.scale[0]) * t_w.quant.scale.astype(np.float64) / float(t_y.quant.scale[0])
-    q31, shift = np.array([quantise_multiplier_d(float(e)) for e in effective], np.int64).T
-    y = (acc * q31 + (1 << (30 - shift)) >> (31 - shift)) + t_y.quant.zero_point
-    clipped: NDArray[np.int8] = np.clip(y, -128, 127).astype(np.int8)
-    return clipped
+    s_w = t_w.quant.scale
+    return requantise_once(acc, t_x.quant.scale[0], s_w, t_y.quant.scale[0], t_y.quant.zero_point)
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["F", "D"])
