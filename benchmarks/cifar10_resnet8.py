@@ -51,7 +51,10 @@ def main() -> None:
         "record": json.loads(record.model_dump_json()),
     }
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1))
+        text = json.dumps(result, indent=1)
+        for path, name in ((arguments.real_data, "DIR"), (arguments.out, "OUT"), (arguments.json, "FILE")):
+            text = text.replace(str(path), name)  # the result names no folder of this machine
+        arguments.json.write_text(text + "\n")
     print(json.dumps({"seconds": result["seconds"], **json.loads(record.accuracy.model_dump_json())}))
 
 
