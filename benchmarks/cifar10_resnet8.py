@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--quantise-epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--alpha", type=float)
+    parser.add_argument("--views", type=int)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--json", type=Path, help="where the result goes")
     arguments = parser.parse_args()
@@ -39,6 +40,7 @@ def main() -> None:
         "distill.epochs": arguments.epochs,
         "quantise.epochs": arguments.quantise_epochs,
         "distill.alpha": arguments.alpha,
+        "distill.views": arguments.views,
         "data.limit": arguments.limit,
         "seed": arguments.seed,
     }
