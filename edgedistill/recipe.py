@@ -8,13 +8,16 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgedistill import units
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.tables import keys, parse_toml, read_text, unknown_key, validate
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 
 class _Section(BaseModel):
@@ -150,11 +153,16 @@ def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
     return _checked(validate(values, Recipe, "command line"), "command line")
 
 
+def builtin_models() -> Traversable:
+    """The folder of built-in models, in an installed package or a source checkout."""
+    if importlib.util.find_spec("edgedistill.builtin") is not None:
+        return importlib.resources.files("edgedistill.builtin")
+    return Path(__file__).resolve().parents[1] / "models"
+
+
 def example() -> Path:
     """The recipe of the built-in example: digits, taught by the teacher that comes with the package."""
-    if importlib.util.find_spec("edgedistill.builtin") is not None:
-        return Path(str(importlib.resources.files("edgedistill.builtin"))) / "digits" / "recipe.toml"
-    return Path(__file__).resolve().parents[1] / "models" / "digits" / "recipe.toml"
+    return Path(str(builtin_models() / "digits" / "recipe.toml"))
 
 
 def budget(recipe: Recipe) -> dict[str, float]:

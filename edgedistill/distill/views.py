@@ -59,7 +59,8 @@ def compute(
     """
     n = len(split)
     done_file = folder / "done.json"
-    done = int(json.loads(done_file.read_text())["chunks"]) if done_file.exists() else 0
+    whole = all((folder / name).exists() for name in ("images.npy", "logits.npy", "done.json"))
+    done = int(json.loads(done_file.read_text())["chunks"]) if whole else 0
     mode = "r+" if done else "w+"
     images = np.lib.format.open_memmap(
         folder / "images.npy", mode, np.uint8, (count, *split.images_NHWC.shape)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgedistill.data import callables
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.students import mobilenet, residual
 
@@ -66,7 +67,7 @@ def parse(text: str) -> StudentSpec:
     """
     family, _, options = text.partition(":")
     if family not in STUDENTS:
-        if options and "=" not in options and "." in family + options:
+        if callables.looks_like(text):
             return StudentSpec(text, (), None)
         raise UnknownNameError("student", family, STUDENTS, where=f"student {text!r}")
     known = {**STUDENTS[family].numbers(), "resolution": 0}
@@ -91,21 +92,17 @@ def parse(text: str) -> StudentSpec:
 
 
 def _load_callable(spec: str, classes: int, channels: int) -> nn.Module:
-    import importlib
-
     from torch import nn
 
-    module_name, _, attribute = spec.partition(":")
+    make = callables.find(spec, InputError, where=f"student {spec!r}")
     try:
-        make = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+        net = make(classes=classes, channels=channels)
+    except Exception as error:  # the user's own code runs here: whatever it raises is told as its fault
         raise InputError(
-            f"the student {spec!r} cannot be imported: {error}",
-            where="student",
-            fix="give module:callable, importable from the current folder; it is called with "
-            "classes=..., channels=... and returns a torch.nn.Module",
+            f"calling {spec} failed: {type(error).__name__}: {error}",
+            where=f"student {spec!r}",
+            fix="it is called with classes=... and channels=... and returns a torch.nn.Module",
         ) from error
-    net = make(classes=classes, channels=channels)
     if not isinstance(net, nn.Module):
         raise InputError(f"{spec!r} returned {type(net).__name__}, not a torch.nn.Module", where="student")
     return net

@@ -118,3 +118,12 @@ def test_views_resume_and_hold_the_teachers_answers(tmp_path: Path) -> None:
     indices = np.array([5, 9])
     seen = [loaded.batch(epoch, indices, 0)[0] for epoch in range(3)]
     assert len({image[0].tobytes() for image in seen}) == 3  # every view in turn
+
+
+def test_views_whose_files_are_gone_are_computed_again(tmp_path: Path) -> None:
+    """A kill between moving the files into the store and publishing them leaves only done.json."""
+    data = toy()
+    view_cache.compute(tmp_path, data.train, teacher, 2, 1, (), 0, QuietReporter())
+    (tmp_path / "images.npy").unlink()
+    again = view_cache.compute(tmp_path, data.train, teacher, 2, 1, (), 0, QuietReporter())
+    np.testing.assert_array_equal(again.images[0], data.train.images_NHWC)

@@ -1,5 +1,7 @@
 """The families: known sizes, and clear answers to wrong numbers."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -52,5 +54,12 @@ def test_impossible_depth() -> None:
 
 
 def test_callable_that_cannot_be_imported() -> None:
-    with pytest.raises(InputError, match="cannot be imported"):
+    with pytest.raises(InputError, match="cannot import"):
         students.parse("no_such.module:net").build(10, 3)
+
+
+def test_callable_that_fails_is_the_users_to_repair(tmp_path: Path) -> None:
+    file = tmp_path / "nets.py"
+    file.write_text("def make(classes):\n    return None\n")
+    with pytest.raises(InputError, match=r"calling .*make failed: TypeError.*channels"):
+        students.parse(f"{file}:make").build(10, 3)
