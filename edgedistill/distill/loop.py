@@ -19,6 +19,7 @@ from edgedistill.data.augment import augment
 from edgedistill.data.types import ImageData
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.losses import hard_labels, hinton
+from edgedistill.distill.optimisers import OPTIMISERS
 from edgedistill.distill.views import Views
 from edgedistill.errors import GateError
 from edgedistill.record import EpochLog
@@ -82,7 +83,11 @@ def fit(
     views: Views | None = None,
     teacher: Logits | None = None,
 ) -> tuple[EpochLog, ...]:
-    """Trains ``net`` in place and leaves the best epoch's averaged weights in it.
+    """Trains ``net`` in place and leaves averaged weights in it.
+
+    With ``patience`` these are the epoch's that validated best; without, the last epoch's: the
+    learning rate has decayed by then, and a choice among the last epochs is a choice by the
+    validation split's noise.
 
     Args:
         net: float32 [N, C, H, W] -> logits [N, classes].
@@ -96,7 +101,7 @@ def fit(
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
-    optimiser = _optimiser(net, schedule)
+    optimiser = OPTIMISERS[schedule.optimiser].make(net, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: v.clone() for k, v in average.items()}
     checkpoint, state = workdir / "checkpoint.pt", _State()
@@ -158,6 +163,7 @@ def fit(
         state.stale += 1
         if accuracy >= state.best:
             state.best, state.stale = accuracy, 0
+        if state.stale == 0 or not schedule.patience:
             best = {k: v.clone() for k, v in average.items()}
         log = EpochLog(
             stage=schedule.stage,
@@ -182,18 +188,6 @@ def fit(
     net.load_state_dict(best)
     net.eval()
     return tuple(EpochLog(**log) for log in state.logs)
-
-
-def _optimiser(net: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """Weight decay on weight tensors only, not on biases and BatchNorm."""
-    learned = [p for p in net.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if schedule.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=schedule.lr)
-    return torch.optim.SGD(groups, lr=schedule.lr, momentum=0.9, nesterov=True)
 
 
 def _batches(
