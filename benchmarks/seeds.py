@@ -29,10 +29,11 @@ def main() -> None:
     parser.add_argument("--real-data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--quantise-epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--views", type=int, default=2)
+    parser.add_argument("--views", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=25_000, help="training images")
     arguments = parser.parse_args()
     folder = arguments.real_data / "cifar10"
     weights = next(folder.glob("teachers/resnet56-*.th"))
@@ -46,8 +47,11 @@ def main() -> None:
                 "quantise.epochs": arguments.quantise_epochs,
                 "distill.views": arguments.views,
                 "distill.alpha": alpha,
-                "export.formats": ("onnx", "tflite"),
+                "export.formats": ("onnx",),
                 "seed": seed,
+                "bench.runs": 10,
+                "export.float32": False,
+                "data.limit": arguments.limit,
             }
             started = time.perf_counter()
             record = build(

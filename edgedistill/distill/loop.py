@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from edgedistill.distill.views import Views
 from edgedistill.errors import GateError
 from edgedistill.record import EpochLog
 from edgedistill.reporter import Reporter
+from edgedistill.store import atomic_write
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -258,7 +260,7 @@ def _validate(net: nn.Module, average: dict[str, Tensor], data: ImageData) -> fl
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
-    """Writes beside and renames: a kill leaves the old checkpoint or the new one."""
-    beside = path.with_suffix(".tmp")
-    torch.save(content, beside)
-    beside.replace(path)
+    """A kill or a full disk leaves the old checkpoint or the new one."""
+    buffer = io.BytesIO()  # torch's own writer tells a full disk as a RuntimeError
+    torch.save(content, buffer)
+    atomic_write(path, buffer.getvalue())
