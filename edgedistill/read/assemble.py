@@ -177,12 +177,16 @@ class Assembly:
         kernel: ops.Pair,
         stride: ops.Pair,
         pads: ops.Pads = (0, 0, 0, 0),
+        nudge: int = 0,
     ) -> None:
-        """Average pooling as a depthwise convolution with weights 127 of scale ``1 / (127 K)``."""
+        """Average pooling as a depthwise convolution with weights 127 of scale ``1 / (127 K)``.
+
+        ``nudge`` is the bias: -1 or 1 take an average that lies on a half down or up (by 1/127 of one value).
+        """
         channels, positions = self.shape(x)[3], kernel[0] * kernel[1]
         scale = np.array([1 / (127 * positions)], np.float32)
         w = self.weights(f"{y}.w", np.full((1, *kernel, channels), 127, np.int8), scale, 3)
-        b = self.bias(f"{y}.b", None, x, w, None)
+        b = self.bias(f"{y}.b", np.full(channels, nudge, np.int32), x, w, None)
         self.emit(ops.DepthwiseConv2D(stride, pads, constant=True), (x, w, b), y)
 
     def pad(self, x: str, y: str, pads: ops.Pads) -> None:

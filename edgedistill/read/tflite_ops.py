@@ -133,7 +133,7 @@ def _depthwise(state: State, op: FileOp) -> None:
         w = state.a.weights(tensor.name, data, tensor.scale, 3)
         b = _bias(state, op, x, w)
         bias = state.a.tensors[b].data
-        if plain and bias is not None and not bias.any():  # as pooling is printed: arithmetic, not learned
+        if plain and bias is not None and np.abs(bias).max() <= 1:  # pooling is printed so: not learned
             attrs = ops.DepthwiseConv2D(stride, pads, constant=True)
     elif channels == 1:  # every output channel reads the one there is
         attrs = ops.Conv2D(stride, pads)
@@ -203,12 +203,20 @@ def _average_pool(state: State, op: FileOp) -> None:
         raise Unsupported("SAME padding: at the border it averages over fewer values")
     y = state.output(op)
     low, high = clamp_range(_act(op), state.a.quant(y))
-    if (low, high) == (-128, 127):
-        state.a.average(x, y, kernel, stride, pads)
-    else:
-        inner = state.a.like(f"{y}/before_act", y)
-        state.a.average(x, inner, kernel, stride, pads)
-        state.a.clip(inner, y, low, high)
+    whole = (low, high) == (-128, 127)
+    target = y if whole else state.a.like(f"{y}/before_act", y)
+    state.a.average(x, target, kernel, stride, pads, _nudge(kernel, state.a.quant(x).zero_point))
+    if not whole:
+        state.a.clip(target, y, low, high)
+
+
+def _nudge(kernel: ops.Pair, zero_point: int) -> int:
+    """Where averages that lie on a half go.
+
+    TFLite's kernels round them away from the int8 value 0. Averages of real numbers near zero lie on the
+    side of the zero point; an average on the other side is off by one in a tie. Odd kernels have no ties.
+    """
+    return int(np.sign(zero_point)) if kernel[0] * kernel[1] % 2 == 0 else 0
 
 
 def _mean(state: State, op: FileOp) -> None:

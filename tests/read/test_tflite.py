@@ -128,7 +128,7 @@ def softmax(model: Any, schema: Any, beta: float = 1.0) -> None:
     )
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale, tensor.quantization.zeroPoint = np.float32([1 / 256]), np.array([-128])
-    op.inputs, op.outputs = np.array([last]), np.array([len(graph.tensors)])
+    op.inputs, op.outputs = np.int32([last]), np.int32([len(graph.tensors)])
     op.opcodeIndex = len(model.operatorCodes)
     op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.SoftmaxOptions, schema.SoftmaxOptionsT()
     op.builtinOptions.beta = beta
