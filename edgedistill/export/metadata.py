@@ -25,10 +25,11 @@ class Metadata:
     provenance: Mapping[str, str] = field(default_factory=dict)  # recipe hash, teacher, data, licence
 
 
-def remarks(graph: Graph) -> dict[str, dict[str, str | float | bool]]:
+def remarks(graph: Graph, scales: bool = False) -> dict[str, dict[str, str | float | bool]]:
     """By output, what file formats have no field for: names of operators, activations, functions.
 
-    A reader of our own files restores the same graph with them; a runtime does not need them.
+    With ``scales`` also those of inputs and tables, for formats that give scales to operators and not to
+    tensors. A reader of our own files restores the same graph with them; a runtime does not need them.
     """
     found: dict[str, dict[str, str | float | bool]] = {}
     for op in graph.ops:
@@ -47,4 +48,10 @@ def remarks(graph: Graph) -> dict[str, dict[str, str | float | bool]]:
             said["act"] = act
         if said:
             found[op.outputs[0]] = said
+    if scales and graph.is_integer:
+        tables = (op.outputs[0] for op in graph.ops if isinstance(op.attrs, Table))
+        for name in (*graph.inputs, *tables):
+            quant = graph.tensors[name].quant
+            assert quant is not None
+            found.setdefault(name, {}).update(scale=float(quant.scale[0]), zero_point=quant.zero_point)
     return found

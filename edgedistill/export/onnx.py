@@ -93,6 +93,6 @@ def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
         "provenance": json.dumps(dict(meta.provenance), ensure_ascii=False, sort_keys=True),
         "form": form if graph.is_integer else "float32",
         "edgedistill_version": meta.version,
-        OPERATORS_KEY: json.dumps(remarks(graph), ensure_ascii=False, sort_keys=True),
+        OPERATORS_KEY: json.dumps(remarks(graph, scales=True), ensure_ascii=False, sort_keys=True),
         LAYOUT_KEY: LAYOUT_VALUE,
     }

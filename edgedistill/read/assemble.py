@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
+from edgedistill.read.functions import entries_of
 
 FileAct = Literal["none", "relu", "relu6", "relu_n1_to_1"]
 Weighted = ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected
@@ -207,6 +208,14 @@ class Assembly:
         self.emit(ops.Reshape(), (x,), made)
         return made
 
+    def note_softmax(self, x: str) -> None:
+        """Tells that the network ends in ``x``, before the softmax of the file."""
+        q = self.quant(x)
+        self.notes.append(
+            f"the softmax at the end is left out: the output is {x!r}, the scores before it (their order is "
+            f"the same); softmax of {float(q.scale[0]):.9g} * (q - {q.zero_point}) gives the probabilities"
+        )
+
     def graph(self, inputs: Sequence[str], outputs: Sequence[str], labels: Sequence[str] = ()) -> Graph:
         """The finished graph, with only the tensors that it uses.
 
@@ -263,11 +272,16 @@ def ends_at_6(quant: QParams) -> bool:
     return quant.zero_point == -128 and 255 * float(quant.scale[0]) <= 6 * (1 + _RELU6_TOLERANCE)
 
 
-def entries_of(real: Callable[[NDArray[Any]], NDArray[Any]], x: QParams, y: QParams) -> NDArray[np.int8]:
-    """The 256 int8 answers of a function of real numbers."""
-    points = (np.arange(-128, 128) - x.zero_point).astype(np.float64) * float(x.scale[0])
-    q = np.rint(real(points) / float(y.scale[0])) + y.zero_point
-    return np.asarray(np.clip(q, -128, 127), np.int8)
+def dilated(data: NDArray[np.int8], dilation: ops.Pair) -> NDArray[np.int8]:
+    """A kernel [_,KH,KW,_] with zeros between its rows and columns: the same sums without dilation."""
+    if dilation == (1, 1):
+        return data
+    n, h, w, c = data.shape
+    if (h - 1) * dilation[0] + 1 > 512 or (w - 1) * dilation[1] + 1 > 512:
+        raise Unsupported(f"dilation {dilation} reaches over more than 512 rows or columns")
+    wide = np.zeros((n, (h - 1) * dilation[0] + 1, (w - 1) * dilation[1] + 1, c), np.int8)
+    wide[:, :: dilation[0], :: dilation[1]] = data
+    return wide
 
 
 def parameters(scale: Sequence[float] | NDArray[Any], zero_point: int) -> QParams:

@@ -6,9 +6,7 @@ function, so they are off by one where a kernel is.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,8 @@ from numpy.typing import NDArray
 from edgedistill.export.tflite_printer import same_pads
 from edgedistill.ir import ops
 from edgedistill.ir.interpret import apply_function
-from edgedistill.read.assemble import FileAct, Unsupported, clamp_range, entries_of
+from edgedistill.read.assemble import FileAct, Unsupported, clamp_range, dilated
+from edgedistill.read.functions import function_of
 from edgedistill.read.tflite_file import FileOp, FileTensor
 from edgedistill.read.tflite_state import Padded, State
 
@@ -70,18 +69,6 @@ def _window(
     return x, stride, pads
 
 
-def _dilated(data: NDArray[np.int8], dilation: ops.Pair) -> NDArray[np.int8]:
-    """A kernel [_,KH,KW,_] with zeros between its rows and columns: the same sums without dilation."""
-    if dilation == (1, 1):
-        return data
-    n, h, w, c = data.shape
-    if (h - 1) * dilation[0] + 1 > 512 or (w - 1) * dilation[1] + 1 > 512:
-        raise Unsupported(f"dilation {dilation} reaches over more than 512 rows or columns")
-    wide = np.zeros((n, (h - 1) * dilation[0] + 1, (w - 1) * dilation[1] + 1, c), np.int8)
-    wide[:, :: dilation[0], :: dilation[1]] = data
-    return wide
-
-
 def _weights(state: State, op: FileOp, rank: int) -> tuple[FileTensor, NDArray[np.int8]]:
     tensor = state.tensor(op, 1)
     if tensor.data is None:
@@ -116,7 +103,7 @@ def _conv(state: State, op: FileOp) -> None:
     channels = state.a.shape(x)[3]
     if data.shape[3] != channels:
         raise Unsupported(f"groups: its kernel reads {data.shape[3]} of {channels} channels")
-    w = state.a.weights(tensor.name, _dilated(data, _dilation(op)), tensor.scale, 0)
+    w = state.a.weights(tensor.name, dilated(data, _dilation(op)), tensor.scale, 0)
     attrs = ops.Conv2D(stride, pads)
     state.a.emit_act(attrs, (x, w, _bias(state, op, x, w)), state.output(op), _act(op))
 
@@ -125,7 +112,7 @@ def _depthwise(state: State, op: FileOp) -> None:
     tensor, data = _weights(state, op, 4)
     x, stride, pads = _window(state, op, data.shape[1:3], _dilation(op))
     channels = state.a.shape(x)[3]
-    data = _dilated(data, _dilation(op))
+    data = dilated(data, _dilation(op))
     attrs: ops.Conv2D | ops.DepthwiseConv2D
     if data.shape[3] == channels:
         plain = not any(pads) and op.options["FusedActivationFunction"] == 0 and bool((data == 127).all())
@@ -303,12 +290,8 @@ def _softmax(state: State, op: FileOp) -> None:
             "a softmax that is not the last operator; no int8 form of it is the same in all runtimes"
         )
     x = state.x(op)
-    q = state.a.quant(x)
     state.alias[op.outputs[0]] = x
-    state.a.notes.append(
-        f"the SOFTMAX at the end is left out: the output is {x!r}, the scores before it (their order "
-        f"is the same); softmax of {float(q.scale[0]):.9g} * (q - {q.zero_point}) gives the probabilities"
-    )
+    state.a.note_softmax(x)
 
 
 def _unary(fn: ops.Function) -> Handler:
@@ -358,24 +341,9 @@ def _gather(state: State, op: FileOp) -> None:
         raise Unsupported("not a table of 256 int8 entries read at CAST + 128")
     assert table.data is not None
     y = state.output(op)
-    quant = state.quant(op.inputs[0]) if len(table.scale) else None
+    quant, quant_y = state.quant(op.inputs[0]) if len(table.scale) else None, state.a.quant(y)
     name = state.a.constant(table.name, table.data, quant)
-    state.a.emit(ops.Table(_name_of(state, source, y, table.data), 0.0), (source, name), y)
-
-
-def _name_of(state: State, x: str, y: str, entries: NDArray[Any]) -> ops.Function:
-    """The function without a parameter whose table this is, but for a few roundings; else lookup."""
-    for fn in _NAMED:
-        real = functools.partial(apply_function, ops.Table(fn))
-        wanted = entries_of(real, state.a.quant(x), state.a.quant(y))
-        off = np.abs(wanted.astype(np.int32) - entries)
-        if off.max() <= 1 and off.sum() <= _ROUNDINGS:
-            return fn
-    return "lookup"
-
-
-_NAMED: tuple[ops.Function, ...] = ("sigmoid", "tanh", "gelu", "silu", "hardswish", "hardsigmoid")
-_ROUNDINGS = 4  # of 256 entries: whoever made the table may have rounded its ties otherwise
+    state.a.emit(ops.Table(function_of(table.data, state.a.quant(source), quant_y)), (source, name), y)
 
 
 def _quantize(state: State, op: FileOp) -> None:

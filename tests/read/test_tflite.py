@@ -142,7 +142,7 @@ def test_a_last_softmax_is_left_out_and_told() -> None:
     graph = small_integer_graph(1)
     loaded = from_bytes(changed(softmax), "small")
     assert loaded.graph.outputs == graph.outputs
-    assert len(loaded.notes) == 1 and "SOFTMAX at the end is left out" in loaded.notes[0]
+    assert len(loaded.notes) == 1 and "softmax at the end is left out" in loaded.notes[0]
 
 
 def test_a_relu_that_saturation_does_not_do_is_a_table() -> None:
