@@ -28,9 +28,11 @@ Weighted = ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected
 MAX_VALUES = 2**28
 """Values of one tensor: 256 MiB of int8, more than any device of this kind has."""
 
-_BIAS_TOLERANCE = (
-    0.02  # TFLite's own check of a bias scale (kernels/kernel_util.cc, GetQuantizedConvolution...)
-)
+MAX_WEIGHTS = 2**24
+"""Weights that a reader makes by itself, for pooling or dilation: more than such a device's flash."""
+
+# TFLite's own check of a bias scale: kernels/kernel_util.cc, GetQuantizedConvolutionMultipler
+_BIAS_TOLERANCE = 0.02
 _SAME_SCALE = 1e-6  # a few float32 roundings
 _RELU6_TOLERANCE = 1e-6
 _BOUNDS = {
@@ -68,6 +70,8 @@ class Assembly:
 
     def activation(self, name: str, shape: tuple[int, ...], quant: QParams) -> str:
         """Adds an int8 activation."""
+        if math.prod(shape) > MAX_VALUES:
+            raise Unsupported(f"{name!r} would hold {math.prod(shape):,} values, more than {MAX_VALUES:,}")
         self.tensors[name] = Tensor(name, shape, "int8", quant)
         return name
 
@@ -185,6 +189,8 @@ class Assembly:
         ``nudge`` is the bias: -1 or 1 take an average that lies on a half down or up (by 1/127 of one value).
         """
         channels, positions = self.shape(x)[3], kernel[0] * kernel[1]
+        if channels * positions > MAX_WEIGHTS:
+            raise Unsupported(f"a kernel of {kernel[0]} x {kernel[1]} over {channels} channels")
         scale = np.array([1 / (127 * positions)], np.float32)
         w = self.weights(f"{y}.w", np.full((1, *kernel, channels), 127, np.int8), scale, 3)
         b = self.bias(f"{y}.b", np.full(channels, nudge, np.int32), x, w, None)
@@ -277,9 +283,10 @@ def dilated(data: NDArray[np.int8], dilation: ops.Pair) -> NDArray[np.int8]:
     if dilation == (1, 1):
         return data
     n, h, w, c = data.shape
-    if (h - 1) * dilation[0] + 1 > 512 or (w - 1) * dilation[1] + 1 > 512:
-        raise Unsupported(f"dilation {dilation} reaches over more than 512 rows or columns")
-    wide = np.zeros((n, (h - 1) * dilation[0] + 1, (w - 1) * dilation[1] + 1, c), np.int8)
+    shape = (n, (h - 1) * dilation[0] + 1, (w - 1) * dilation[1] + 1, c)
+    if math.prod(shape) > MAX_WEIGHTS:
+        raise Unsupported(f"dilation {dilation}: its kernel would hold {math.prod(shape):,} values")
+    wide = np.zeros(shape, np.int8)
     wide[:, :: dilation[0], :: dilation[1]] = data
     return wide
 

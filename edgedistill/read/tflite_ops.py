@@ -56,16 +56,15 @@ def _window(
         raise Unsupported(f"stride {stride}, kernel {kernel}, dilation {dilation}")
     reach = (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
     padding = int(op.options["Padding"])
+    t, b, le, r = pads = before
     if padding not in (_SAME, _VALID):
         raise Unsupported(f"padding number {padding}")
-    pads = before
+    if padding == _VALID and (reach[0] > h + t + b or reach[1] > w + le + r):
+        raise Unsupported(f"its kernel {kernel} is larger than its input {h} x {w}")
     if padding == _SAME:
-        t, b, le, r = before
-        vertical, horizontal = (
-            same_pads(h + t + b, reach[0], stride[0]),
-            same_pads(w + le + r, reach[1], stride[1]),
-        )
-        pads = (t + vertical[0], b + vertical[1], le + horizontal[0], r + horizontal[1])
+        above, below = same_pads(h + t + b, reach[0], stride[0])
+        ahead, behind = same_pads(w + le + r, reach[1], stride[1])
+        pads = (t + above, b + below, le + ahead, r + behind)
     return x, stride, pads
 
 
