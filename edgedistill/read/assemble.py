@@ -164,15 +164,11 @@ class Assembly:
         if data is None:
             data = np.zeros(len(product), np.int32)
         if data.shape != product.shape:
-            raise Unsupported(
-                f"the bias {name!r} holds {list(data.shape)} values for {len(product)} output channels"
-            )
+            raise Unsupported(f"the bias {name!r} is {list(data.shape)} for {len(product)} output channels")
         if scale is not None and len(scale) in (1, len(product)):
-            given = np.broadcast_to(scale, product.shape).astype(np.float32)
-            off = np.abs(given.astype(np.float64) / product.astype(np.float64) - 1).max(initial=0)
-            if not off <= _BIAS_TOLERANCE:
-                raise Unsupported(f"the bias {name!r} has not its accumulator's scale (off by {off:.0%})")
-            product = given if off <= _SAME_SCALE else product
+            product = _bias_scale(name, product, scale)
+        if not (product > 0).all():
+            raise Unsupported(f"the bias {name!r} has no positive scale")
         return self.constant(name, data, QParams(product, 0, 0))
 
     def average(
@@ -299,6 +295,20 @@ def parameters(scale: Sequence[float] | NDArray[Any], zero_point: int) -> QParam
     if not -128 <= zero_point <= 127:
         raise Unsupported(f"zero point {zero_point} is no int8")
     return QParams(s, int(zero_point))
+
+
+def _bias_scale(name: str, product: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the file says where that is the accumulator's scale but for roundings, else the latter."""
+    if not np.isfinite(scale).all():
+        raise Unsupported(f"the bias {name!r} has no finite scale")
+    given = np.broadcast_to(scale, product.shape).astype(np.float32)
+    off = float(
+        np.abs(given.astype(np.float64) - product).max(initial=0) / max(product.max(initial=0), 1e-45)
+    )
+    if off > _BIAS_TOLERANCE:
+        raise Unsupported(f"the bias {name!r} has not its accumulator's scale (off by {off:.0%})")
+    near = np.abs(given.astype(np.float64) - product) <= _SAME_SCALE * product
+    return given if near.all() else product
 
 
 def _dtype(data: NDArray[Any]) -> Literal["int8", "int32"]:

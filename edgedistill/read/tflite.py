@@ -37,9 +37,7 @@ def from_bytes(data: bytes, where: str) -> Loaded:
     inputs = [_enter(state, index) for index in file.inputs]
     for op in file.ops:
         _read_op(state, op)
-    outputs = [state.alias.get(index, "") for index in file.outputs]
-    if not all(outputs) and not state.a.problems:
-        raise InputError("an output is computed by no operator", where=where, fix="convert the network again")
+    outputs = [_leave(state, index) for index in file.outputs]
     named = [name or state.entered.get(index) for name, index in zip(inputs, file.inputs, strict=True)]
     graph = state.a.graph([n for n in named if n], outputs, file.labels)
     graph = remarks.apply(graph, _remarks(file.metadata))
@@ -59,6 +57,16 @@ def _enter(state: State, index: int) -> str | None:
             where=f"{state.a.where}, {tensor.name!r}",
             fix="convert the network with int8 inputs of a fixed shape and batch 1",
         ) from None
+
+
+def _leave(state: State, index: int) -> str:
+    """The graph's output; empty where nothing computes it."""
+    try:
+        return state.activation(index)
+    except Unsupported as reason:
+        if not state.a.problems:
+            state.a.problems.append(f"output: {reason}")
+        return ""
 
 
 def _read_op(state: State, op: FileOp) -> None:
@@ -87,12 +95,8 @@ def _refuse_other_types(file: TfliteFile, where: str) -> None:
                 where=where,
                 fix="convert the network with a fixed input shape; only the batch may stay open",
             )
-    kinds = {
-        file.tensors[i].dtype
-        for op in file.ops
-        for i in op.outputs
-        if op.kind not in ("QUANTIZE", "DEQUANTIZE")
-    }
+    inner = [op for op in file.ops if op.kind not in ("QUANTIZE", "DEQUANTIZE")] or file.ops
+    kinds = {file.tensors[i].dtype for op in inner for i in op.outputs}
     if "INT8" in kinds:
         return
     if "UINT8" in kinds:

@@ -71,11 +71,15 @@ class State:
 
     def x(self, op: FileOp, position: int = 0) -> str:
         """The operator's input as an activation of the graph."""
-        tensor = self.tensor(op, position)
-        index = op.inputs[position]
+        self.tensor(op, position)
+        return self.activation(op.inputs[position])
+
+    def activation(self, index: int) -> str:
+        """What a tensor of the file is in the graph; a PAD that nobody took along becomes an operator."""
+        tensor = self.file.tensors[index]
         if index in self.alias:
             return self.alias[index]
-        if index in self.padded:  # nobody took the padding along, so it becomes an operator
+        if index in self.padded:
             padded, y = self.padded[index], self.declare(index)
             if padded.value != self.a.quant(y).zero_point or not self.a.moves(padded.source, y):
                 raise Unsupported(f"{tensor.name!r} is padded with {padded.value}, which is not real zero")

@@ -71,6 +71,19 @@ def test_a_second_run_replaces_the_first(run: Run, model: Path, tmp_path: Path) 
     assert (tmp_path / "out/net/golden.npz").read_bytes() != first
 
 
+def test_an_onnx_file_becomes_a_tflite_file(run: Run, tmp_path: Path) -> None:
+    graph = small_integer_graph(3)
+    meta = Metadata("small", "", graph.labels, 1 / 64, 0, "0")
+    EXPORTERS["onnx"].write(graph, meta, tmp_path / "net.onnx")
+    printer.write(graph.replace(name="net"), meta, tmp_path / "net.tflite")
+    assert run("compile", "net.onnx", "--format", "tflite", "--out", "a").exit_code == 0
+    assert run("compile", "net.tflite", "--format", "tflite", "--out", "b").exit_code == 0
+    ours = [serial.load(tmp_path / out / "graph.npz") for out in ("a", "b")]
+    assert ours[0].ops == ours[1].ops and ours[0].inputs == ours[1].inputs
+    vectors = [golden.load(tmp_path / out / "golden.npz") for out in ("a", "b")]
+    assert vectors[0].checksums == vectors[1].checksums
+
+
 def test_formats_are_those_of_the_table(run: Run, model: Path, tmp_path: Path) -> None:
     done = run("compile", str(model), "--format", "tfilte")
     assert done.exit_code == 2 and "did you mean tflite" in done.stderr
