@@ -193,7 +193,7 @@ def _cast(state: State, node: Node) -> None:
     state.values[node.outputs[0]] = Index(state.int8(node.input(0)), 0)
 
 
-def moved(state: State, node: Node) -> bool:
+def is_index(state: State, node: Node) -> bool:
     """An int32 Add of 128: the second step of Cast, Add 128, Gather."""
     source = next((v for v in map(state.values.get, node.inputs) if isinstance(v, Index)), None)
     if source is None:

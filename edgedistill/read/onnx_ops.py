@@ -6,169 +6,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgedistill.export.tflite_printer import same_pads
 from edgedistill.ir import ops
 from edgedistill.ir.interpret import apply_function
-from edgedistill.read.assemble import FileAct, Unsupported, clamp_range, dilated, parameters
+from edgedistill.read.assemble import FileAct, Unsupported, clamp_range, parameters
 from edgedistill.read.onnx_file import Node
-from edgedistill.read.onnx_moves import MOVES, moved
+from edgedistill.read.onnx_moves import MOVES, is_index
 from edgedistill.read.onnx_state import Int8, Pending, Real, State, Weights, Where, with_act
+from edgedistill.read.onnx_weighted import WEIGHTED, emit_act, image, qlinear_weights, window
 
 Handler = Callable[[State, Node], None]
 
 
-def _qlinear_weights(state: State, node: Node, position: int) -> Weights:
-    """A constant with its scale and zero point as three inputs in a row."""
-    name, scale, zero = (node.input(position + i) for i in range(3))
-    arrays = [state.file.constants.get(n) for n in (name, scale, zero)]
-    if arrays[0] is None or arrays[1] is None or arrays[2] is None:
-        raise Unsupported(f"the weights {name!r} or their scales are not constant")
-    return Weights(name, arrays[0], np.asarray(arrays[1], np.float32).reshape(-1), arrays[2])
-
-
-def _checked(w: Weights, rank: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 data and scales of symmetric weights."""
-    if w.scale is None or w.data.dtype != np.int8:
-        raise Unsupported(f"its weights {w.name!r} are {w.data.dtype.name}, not int8")
-    if w.zero_point.any():
-        raise Unsupported("its weights are asymmetric (a zero point that is not 0)")
-    if w.data.ndim != rank:
-        raise Unsupported(f"its weights are {list(w.data.shape)}")
-    if not len(w.scale) or not np.isfinite(w.scale).all() or (w.scale <= 0).any():
-        raise Unsupported("its weights have no positive scale")
-    return w.data, w.scale
-
-
-def _bias(state: State, name: str, x: str, w: str) -> str:
-    """The bias of scale ``s_x * s_w``: int32 as it stands, float32 rounded."""
-    if not name:
-        return state.a.bias(f"{w}.bias", None, x, w, None)
-    found = state.constant(name)
-    data = found.data.reshape(-1) if found.data.ndim > 1 and found.data.shape[0] == 1 else found.data
-    if data.dtype == np.int32 and not found.zero_point.any():
-        return state.a.bias(found.name, data, x, w, found.scale)
-    if data.dtype != np.float32 or found.scale is not None:
-        raise Unsupported(f"its bias {name!r} is {data.dtype.name}, not int32")
-    s_w = state.a.tensors[w].quant
-    assert s_w is not None
-    real = data / np.asarray(state.a.quant(x).scale * s_w.scale, np.float64)
-    if not (np.abs(real) < 2**31).all():
-        raise Unsupported(f"its bias {name!r} is beyond int32 at this scale")
-    return state.a.bias(found.name, np.rint(real).astype(np.int32), x, w, None)
-
-
-def _image(state: State, x: Int8) -> tuple[int, int, int]:
-    """Height, width, channels of an NCHW value."""
-    shape = state.a.shape(x.name)
-    if len(shape) != 4 or x.at.layout != "nchw":
-        raise Unsupported(f"its input {list(shape)} is no image in NCHW")
-    return shape[1], shape[2], shape[3]
-
-
-def _window(
-    state: State, node: Node, x: Int8, kernel: tuple[int, ...]
-) -> tuple[ops.Pair, ops.Pads, ops.Pair, tuple[int, int]]:
-    """Stride, explicit pads, dilation, and the output's height and width."""
-    h, w, _ = _image(state, x)
-    stride, dilation = node.ints("strides", (1, 1)), node.ints("dilations", (1, 1))
-    pads = node.ints("pads", (0, 0, 0, 0))
-    if not len(kernel) == len(stride) == len(dilation) == 2 or len(pads) != 4 or node.number("ceil_mode", 0):
-        raise Unsupported("a window that is not two-dimensional, or ceil_mode")
-    if min(*kernel, *stride, *dilation) < 1 or min(pads) < 0 or max(*kernel, *pads) > 4096:
-        raise Unsupported(f"kernel {kernel}, stride {stride}, dilation {dilation}, pads {pads}")
-    top, left, bottom, right = pads
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    auto = node.text("auto_pad", "NOTSET")
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        vertical, horizontal = same_pads(h, reach[0], stride[0]), same_pads(w, reach[1], stride[1])
-        step = 1 if auto == "SAME_UPPER" else -1
-        (top, bottom), (left, right) = vertical[::step], horizontal[::step]
-    elif auto == "VALID":
-        top = left = bottom = right = 0
-    elif auto != "NOTSET":
-        raise Unsupported(f"auto_pad {auto}")
-    size = (h + top + bottom - reach[0]) // stride[0] + 1, (w + left + right - reach[1]) // stride[1] + 1
-    if min(size) < 1:
-        raise Unsupported(f"the kernel {kernel} is larger than its padded input")
-    return (stride[0], stride[1]), (top, bottom, left, right), (dilation[0], dilation[1]), size
-
-
-def _conv(state: State, node: Node) -> None:
-    _convolve(state, node, state.int8(node.input(0)), state.constant(node.input(1)), node.input(2))
-
-
-def _qlinear_conv(state: State, node: Node) -> None:
-    _convolve(state, node, state.int8(node.input(0)), _qlinear_weights(state, node, 3), node.input(8))
-
-
-def _convolve(state: State, node: Node, x: Int8, weights: Weights, bias: str) -> None:
-    data, scale = _checked(weights, 4)
-    channels, group = _image(state, x)[2], int(node.number("group", 1))
-    stride, pads, dilation, size = _window(state, node, x, data.shape[2:])
-    attrs: ops.Conv2D | ops.DepthwiseConv2D
-    if group == 1 and data.shape[1] == channels:
-        attrs, laid, axis = ops.Conv2D(stride, pads), data.transpose(0, 2, 3, 1), 0
-    elif group == channels == data.shape[0] and data.shape[1] == 1:
-        attrs, laid, axis = ops.DepthwiseConv2D(stride, pads), data.transpose(1, 2, 3, 0), 3
-    else:
-        raise Unsupported(f"{group} groups: weights {list(data.shape)} on {channels} channels")
-    w = state.a.weights(weights.name, dilated(np.ascontiguousarray(laid), dilation), scale, axis)
-    b = _bias(state, bias, x.name, w)
-    emit = partial(_emit_act, state, attrs, (x.name, w, b))
-    state.give(node, Pending((1, *size, data.shape[0]), Where("nchw"), emit))
-
-
-def _emit_act(
-    state: State,
-    attrs: ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected | ops.Add | ops.Mul,
-    inputs: tuple[str, ...],
-    y: str,
-    act: FileAct,
-) -> None:
-    state.a.emit_act(attrs, inputs, y, act)
-
-
-def _gemm(state: State, node: Node) -> None:
-    _product(state, node, state.constant(node.input(1)), node.input(2))
-
-
-def _qgemm(state: State, node: Node) -> None:
-    _product(state, node, _qlinear_weights(state, node, 3), node.input(6))
-
-
-def _matmul(state: State, node: Node) -> None:
-    if state.is_constant(node.input(0)) or not state.is_constant(node.input(1)):
-        raise Unsupported("a product of two activations, or with the weights first")
-    _product(state, node, state.constant(node.input(1)), "")
-
-
-def _qlinear_matmul(state: State, node: Node) -> None:
-    _product(state, node, _qlinear_weights(state, node, 3), "")
-
-
-def _product(state: State, node: Node, weights: Weights, bias: str) -> None:
-    """A fully connected layer; a vector in the order (C, H, W) permutes its weights instead."""
-    if node.number("transA", 0) or node.number("alpha", 1) != 1 or node.number("beta", 1) != 1:
-        raise Unsupported("transA, alpha or beta")
-    x = state.int8(node.input(0))
-    data, scale = _checked(weights, 2)
-    data = data if node.number("transB", 0) else data.T  # -> [O, I]
-    if state.a.shape(x.name) != (1, data.shape[1]):
-        raise Unsupported(f"its input {list(state.a.shape(x.name))} is not one vector of {data.shape[1]}")
-    if x.at.chw is not None:
-        c, h, w = x.at.chw
-        data = data.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(len(data), -1)
-    name = state.a.weights(weights.name, np.ascontiguousarray(data), scale, 0)
-    b = _bias(state, bias, x.name, name)
-    emit = partial(_emit_act, state, ops.FullyConnected(), (x.name, name, b))
-    state.give(node, Pending((1, len(data)), Where(), emit))
-
-
 def _two(state: State, node: Node) -> None:
     """Add and Mul of float values between Q and DQ, or the int32 Add before a table."""
-    if node.kind == "Add" and moved(state, node):
+    if node.kind == "Add" and is_index(state, node):
         return
     found = [state.constant(n) if state.is_constant(n) else state.int8(n) for n in node.inputs[:2]]
     _combine(state, node, found)
@@ -178,9 +30,7 @@ def _qlinear_two(state: State, node: Node) -> None:
     found: list[Int8 | Weights] = []
     for position in (0, 3):
         constant = node.input(position) in state.file.constants
-        found.append(
-            _qlinear_weights(state, node, position) if constant else state.int8(node.input(position))
-        )
+        found.append(qlinear_weights(state, node, position) if constant else state.int8(node.input(position)))
     _combine(state, node, found)
 
 
@@ -198,7 +48,7 @@ def _combine(state: State, node: Node, found: list[Int8 | Weights]) -> None:
     gate = len(shape) == 4 and state.a.shape(names[1]) == (1, 1, 1, shape[3]) and isinstance(attrs, ops.Mul)
     if state.a.shape(names[1]) != shape and not gate:
         raise Unsupported(f"shapes {[list(state.a.shape(n)) for n in names]} are not equal")
-    state.give(node, Pending(shape, largest.at, partial(_emit_act, state, attrs, tuple(names))))
+    state.give(node, Pending(shape, largest.at, partial(emit_act, state, attrs, tuple(names))))
 
 
 def _operand(state: State, w: Weights, beside: Int8) -> str:
@@ -223,17 +73,17 @@ def _operand(state: State, w: Weights, beside: Int8) -> str:
 def _average(state: State, node: Node) -> None:
     x = state.int8(node.input(0))
     kernel = node.ints("kernel_shape")
-    stride, pads, dilation, size = _window(state, node, x, kernel)
+    stride, pads, dilation, size = window(state, node, x, kernel)
     if (any(pads) and not node.number("count_include_pad", 0)) or dilation != (1, 1):
         raise Unsupported("padding that is not counted, or dilation")
-    channels = _image(state, x)[2]
+    channels = image(state, x)[2]
     emit = partial(_emit_average, state, x.name, (kernel[0], kernel[1]), stride, pads)
     state.give(node, Pending((1, *size, channels), Where("nchw"), emit))
 
 
 def _global_average(state: State, node: Node) -> None:
     x = state.int8(node.input(0))
-    h, w, channels = _image(state, x)
+    h, w, channels = image(state, x)
     if node.kind == "ReduceMean":
         axes = node.ints("axes") or tuple(state.ints(node.input(1)))
         if sorted(a % 4 for a in axes) != [2, 3]:
@@ -258,10 +108,10 @@ def _emit_average(
 def _max_pool(state: State, node: Node) -> None:
     x = state.int8(node.input(0))
     kernel = node.ints("kernel_shape")
-    stride, pads, dilation, size = _window(state, node, x, kernel)
+    stride, pads, dilation, size = window(state, node, x, kernel)
     if dilation != (1, 1):
         raise Unsupported("dilation")
-    channels = _image(state, x)[2]
+    channels = image(state, x)[2]
     attrs = ops.MaxPool2D((kernel[0], kernel[1]), stride, pads)
     state.give(
         node, Pending((1, *size, channels), Where("nchw"), partial(_emit_move, state, attrs, (x.name,)))
@@ -361,12 +211,7 @@ def _softmax(state: State, node: Node) -> None:
 
 HANDLERS: Mapping[str, Handler] = {
     **MOVES,
-    "Conv": _conv,
-    "QLinearConv": _qlinear_conv,
-    "Gemm": _gemm,
-    "QGemm": _qgemm,
-    "MatMul": _matmul,
-    "QLinearMatMul": _qlinear_matmul,
+    **WEIGHTED,
     "Add": _two,
     "Mul": _two,
     "QLinearAdd": _qlinear_two,

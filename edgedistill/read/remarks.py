@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
@@ -40,7 +41,11 @@ def _attrs(graph: Graph, op: Op, remark: Mapping[str, Any]) -> ops.Attrs:
     match attrs:
         case ops.Table():
             alpha = remark.get("alpha", 0.0)
-            if remark.get("fn") in get_args(ops.Function) and isinstance(alpha, int | float):
+            if (
+                remark.get("fn") in get_args(ops.Function)
+                and isinstance(alpha, int | float)
+                and math.isfinite(alpha)
+            ):
                 return ops.Table(remark["fn"], float(alpha))
         case ops.DepthwiseConv2D() if remark.get("constant") is not None:
             attrs = replace(attrs, constant=remark["constant"] is True)

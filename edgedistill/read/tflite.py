@@ -130,6 +130,6 @@ def _remarks(metadata: Mapping[str, bytes]) -> object:
     """What our own printer wrote beside the operators; None in other files."""
     try:
         value = json.loads(metadata.get("edgedistill", b"null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value.get("operators") if isinstance(value, dict) else None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgedistill.ir.graph import QParams
 from edgedistill.ir.ops import Pads
-from edgedistill.read.assemble import Assembly, Unsupported, parameters
+from edgedistill.read.assemble import Assembly, FileAct, Unsupported, parameters
 from edgedistill.read.tflite_file import FileOp, FileTensor, TfliteFile
+
+# Numbers of the schema's ActivationFunctionType
+_ACTS: Mapping[int, FileAct] = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,20 @@ class State:
         name = self.a.activation(self.a.unique(tensor.name), _batch_1(tensor), self.quant(index))
         self.alias[index] = name
         return name
+
+    def act(self, op: FileOp) -> FileAct:
+        """The activation that is fused into an operator."""
+        act = _ACTS.get(int(op.options["FusedActivationFunction"]))
+        if act is None:
+            raise Unsupported("its fused activation is none of RELU, RELU6, RELU_N1_TO_1")
+        return act
+
+    def image(self, x: str) -> tuple[int, int, int]:
+        """Height, width and channels of an activation."""
+        shape = self.a.shape(x)
+        if len(shape) != 4:
+            raise Unsupported(f"its input {list(shape)} is not [1,H,W,C]")
+        return shape[1], shape[2], shape[3]
 
     def declare_anyway(self, index: int) -> None:
         """As ``declare``, where the operator before it failed already."""
