@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Literal
 
 from edgedistill.errors import OutputError
-from edgedistill.export.metadata import Metadata
+from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.ir.graph import Graph
 
 Form = Literal["qlinear", "qdq"]
 LAYOUT_KEY = "edgedistill.layout"
+OPERATORS_KEY = "edgedistill.operators"
 LAYOUT_VALUE = "inputs and outputs NHWC, values inside NCHW"
 
 
@@ -92,5 +93,6 @@ def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
         "provenance": json.dumps(dict(meta.provenance), ensure_ascii=False, sort_keys=True),
         "form": form if graph.is_integer else "float32",
         "edgedistill_version": meta.version,
+        OPERATORS_KEY: json.dumps(remarks(graph, scales=True), ensure_ascii=False, sort_keys=True),
         LAYOUT_KEY: LAYOUT_VALUE,
     }

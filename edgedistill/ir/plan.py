@@ -101,6 +101,17 @@ def arena(graph: Graph) -> ArenaPlan:
     return ArenaPlan(tuple(rows[name] for name in graph.activations()), peak, max(live))
 
 
+def fullest(graph: Graph) -> str:
+    """In words, the operator during which the live activations need most bytes, and which they are."""
+    buffers = _buffers(graph)
+    live = [[b for b in buffers if b.first <= i <= b.last] for i in range(len(graph.ops))]
+    if not live:
+        return "nothing: the graph has no operators"
+    worst = max(range(len(live)), key=lambda i: sum(b.aligned for b in live[i]))
+    parts = " + ".join(f"{b.aligned:,}" for b in sorted(live[worst], key=lambda b: -b.aligned))
+    return f"operator {worst}, {graph.ops[worst].kind}: {parts}"
+
+
 def _buffers(graph: Graph) -> list[_Buffer]:
     """One buffer per activation, except that a RESHAPE's output joins its input's."""
     end = max(len(graph.ops) - 1, 0)
