@@ -84,9 +84,9 @@ class QuantiseSection(_Section):
     """The int8 training, teacher still in the loop."""
 
     epochs: int = Field(4, ge=0)  # 0: post-training quantisation
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(5e-4, gt=0)
     calibration_images: int = Field(512, ge=1)
-    percentile: float = Field(99.99, gt=50, le=100)
+    percentile: float = Field(99.999, gt=50, le=100)
 
 
 class ExportSection(_Section):
