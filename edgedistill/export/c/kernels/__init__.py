@@ -1,0 +1,1 @@
+"""The C kernels, one file each; kernels.py pastes them into models."""

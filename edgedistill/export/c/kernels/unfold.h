@@ -1,0 +1,244 @@
+/* CONV_2D as a matrix product: two output positions are unfolded, then met by two channels at a time. */
+
+typedef struct {
+    const int8_t *weights; /* per pair of channels: four of the first, four of the second, ... */
+    const edge_channel_t *channels; /* an even number of them */
+    int32_t in_height, in_width, in_channels;
+    int32_t out_height, out_width, out_channels;
+    int32_t kernel_height, kernel_width;
+    int32_t stride_height, stride_width;
+    int32_t pad_top, pad_left;
+    int32_t depth; /* products per output, filled up to a multiple of four */
+    int32_t in_zero, out_zero;
+} edge_conv_t;
+
+#if EDGE_DSP
+/* Columns: per four products the words (0, 2) and (1, 3) of the first position, then of the second. */
+typedef edge_word_t edge_column_t;
+#define EDGE_COLUMN(scratch, depth, second) ((edge_column_t *)(void *)(scratch) + 2 * (second))
+
+static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
+{
+    for (; count > 0; count -= 4) {
+        const uint32_t v = edge_load(x);
+        to[0] = edge_even(v);
+        to[1] = edge_odd(v);
+        to += 4;
+        x += 4;
+    }
+    return to;
+}
+
+static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t count)
+{
+    const uint32_t v = edge_pack(zero, zero);
+    for (; count > 0; count -= 4) {
+        to[0] = v;
+        to[1] = v;
+        to += 4;
+    }
+    return to;
+}
+#else
+/* Columns: the bytes of the first position, then of the second. */
+typedef int8_t edge_column_t;
+#define EDGE_COLUMN(scratch, depth, second) ((scratch) + (second) * (depth))
+
+static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
+{
+    for (; count > 0; count--) {
+        *to++ = *x++;
+    }
+    return to;
+}
+
+static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t count)
+{
+    for (; count > 0; count--) {
+        *to++ = (int8_t)zero;
+    }
+    return to;
+}
+#endif
+
+/* Copies the kernel's window at (row, column) of the output to t, zero points where it leaves the input. */
+#define EDGE_WINDOW(c, x, row, column, t, copy, fill)                                                 \
+    do {                                                                                              \
+        const int32_t top_ = (row) * (c)->stride_height - (c)->pad_top;                               \
+        const int32_t left_ = (column) * (c)->stride_width - (c)->pad_left;                           \
+        const int32_t width_ = (c)->kernel_width;                                                     \
+        const int32_t channels_ = (c)->in_channels;                                                   \
+        const int32_t first_ = edge_least(edge_most(-left_, 0), width_);                              \
+        const int32_t last_ = edge_most(edge_least((c)->in_width - left_, width_), first_);           \
+        int32_t r_;                                                                                   \
+        for (r_ = top_; r_ < top_ + (c)->kernel_height; r_++) {                                       \
+            if (r_ < 0 || r_ >= (c)->in_height || first_ == last_) {                                  \
+                t = fill(t, (c)->in_zero, width_ * channels_);                                        \
+            } else {                                                                                  \
+                t = fill(t, (c)->in_zero, first_ * channels_);                                        \
+                t = copy(t, (x) + (r_ * (c)->in_width + left_ + first_) * channels_,                  \
+                         (last_ - first_) * channels_);                                               \
+                t = fill(t, (c)->in_zero, (width_ - last_) * channels_);                              \
+            }                                                                                         \
+        }                                                                                             \
+    } while (0)
+
+#if EDGE_DSP
+static inline int8_t *edge_copy_bytes(int8_t *to, const int8_t *x, int32_t count)
+{
+    for (; count > 0; count--) {
+        *to++ = *x++;
+    }
+    return to;
+}
+
+static inline int8_t *edge_fill_bytes(int8_t *to, int32_t zero, int32_t count)
+{
+    for (; count > 0; count--) {
+        *to++ = (int8_t)zero;
+    }
+    return to;
+}
+#endif
+
+static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int32_t row, int32_t column,
+                                      int8_t *scratch, int32_t second)
+{
+    edge_column_t *to = EDGE_COLUMN(scratch, c->depth, second);
+#if EDGE_DSP
+    if ((c->in_channels & 3) != 0) { /* words would straddle the rows: bytes first, behind the columns */
+        int8_t *const bytes = scratch + 4 * c->depth;
+        int8_t *t = bytes;
+        EDGE_WINDOW(c, x, row, column, t, edge_copy_bytes, edge_fill_bytes);
+        (void)edge_fill_bytes(t, 0, c->depth - (int32_t)(t - bytes));
+        (void)edge_unfold(to, bytes, c->depth);
+        return;
+    }
+    EDGE_WINDOW(c, x, row, column, to, edge_unfold, edge_fill);
+#else
+    edge_column_t *const start = to;
+    EDGE_WINDOW(c, x, row, column, to, edge_unfold, edge_fill);
+    (void)edge_fill(to, 0, c->depth - (int32_t)(to - start));
+#endif
+}
+
+/* acc += two positions x two channels; acc is (first position, second position) of each channel in turn.
+   Returns the next pair's weights. */
+#if defined(EDGE_ASSEMBLY)
+#define EDGE_DOT_STEP                                       \
+    "ldmia r0!, {r8, r9, r10, r11}\n\t"                     \
+    "ldrd r12, lr, [r1], #8\n\t"                            \
+    "sxtb16 r3, r12\n\t"                                    \
+    "sxtb16 r12, r12, ror #8\n\t"                           \
+    "smlad r4, r3, r8, r4\n\t"                              \
+    "smlad r5, r3, r10, r5\n\t"                             \
+    "smlad r4, r12, r9, r4\n\t"                             \
+    "smlad r5, r12, r11, r5\n\t"                            \
+    "sxtb16 r3, lr\n\t"                                     \
+    "sxtb16 lr, lr, ror #8\n\t"                             \
+    "smlad r6, r3, r8, r6\n\t"                              \
+    "smlad r7, r3, r10, r7\n\t"                             \
+    "smlad r6, lr, r9, r6\n\t"                              \
+    "smlad r7, lr, r11, r7\n\t"
+
+__attribute__((naked, noinline)) static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w,
+                                                               int32_t depth, int32_t *acc)
+{
+    __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+            "ldmia r3, {r4, r5, r6, r7}\n\t"
+            "subs r2, r2, #16\n\t"
+            "blt 2f\n"
+            "1:\n\t" EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP
+            "subs r2, r2, #16\n\t"
+            "bge 1b\n"
+            "2:\n\t"
+            "adds r2, r2, #16\n\t"
+            "beq 4f\n"
+            "3:\n\t" EDGE_DOT_STEP
+            "subs r2, r2, #4\n\t"
+            "bne 3b\n"
+            "4:\n\t"
+            "ldr r3, [sp]\n\t"
+            "stmia r3, {r4, r5, r6, r7}\n\t"
+            "mov r0, r1\n\t"
+            "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
+}
+#elif EDGE_DSP
+static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    for (; depth > 0; depth -= 4) {
+        const uint32_t a = edge_load(w);
+        const uint32_t b = edge_load(w + 4);
+        acc[0] = edge_smlad(edge_odd(a), x[1], edge_smlad(edge_even(a), x[0], acc[0]));
+        acc[1] = edge_smlad(edge_odd(a), x[3], edge_smlad(edge_even(a), x[2], acc[1]));
+        acc[2] = edge_smlad(edge_odd(b), x[1], edge_smlad(edge_even(b), x[0], acc[2]));
+        acc[3] = edge_smlad(edge_odd(b), x[3], edge_smlad(edge_even(b), x[2], acc[3]));
+        x += 4;
+        w += 8;
+    }
+    return w;
+}
+#else
+static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    const int8_t *const second = x + depth;
+    int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
+    int32_t k, i;
+    for (k = 0; k < depth; k += 4) {
+        for (i = k; i < k + 4; i++) {
+            a0 += x[i] * w[0];
+            a1 += second[i] * w[0];
+            b0 += x[i] * w[4];
+            b1 += second[i] * w[4];
+            w++;
+        }
+        w += 4;
+    }
+    acc[0] = a0;
+    acc[1] = a1;
+    acc[2] = b0;
+    acc[3] = b1;
+    return w;
+}
+#endif
+
+/* All channels of the two positions in scratch; y1 may be y0, which then keeps the first. */
+static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scratch, int8_t *y0, int8_t *y1)
+{
+    const edge_column_t *const x = (const edge_column_t *)(const void *)scratch;
+    const edge_channel_t *channel = c->channels;
+    const int8_t *w = c->weights;
+    const int32_t zero = c->out_zero;
+    int32_t left;
+    for (left = c->out_channels; left > 0; left -= 2) {
+        int32_t acc[4];
+        acc[0] = acc[1] = channel[0].bias;
+        acc[2] = acc[3] = channel[1].bias;
+        w = edge_dot(x, w, c->depth, acc);
+        y1[0] = edge_requantise(acc[1], channel[0].scale, zero);
+        y0[0] = edge_requantise(acc[0], channel[0].scale, zero);
+        if (left > 1) {
+            y1[1] = edge_requantise(acc[3], channel[1].scale, zero);
+            y0[1] = edge_requantise(acc[2], channel[1].scale, zero);
+        }
+        y0 += 2;
+        y1 += 2;
+        channel += 2;
+    }
+}
+
+/* Unfolds the positions p and p + 1 of the output in raster order (the last may stand alone). */
+static void edge_unfold_pair(const edge_conv_t *c, const int8_t *x, int32_t p, int8_t *scratch)
+{
+    int32_t row = p / c->out_width;
+    int32_t column = p - row * c->out_width;
+    edge_gather(c, x, row, column, scratch, 0);
+    column++;
+    if (column == c->out_width) {
+        column = 0;
+        row++;
+    }
+    if (row < c->out_height) {
+        edge_gather(c, x, row, column, scratch, 1);
+    }
+}
