@@ -163,13 +163,13 @@ def export(integer: Graph, float_graph: Graph, meta: Metadata, folder: Path, rec
     """Prints every format of the recipe into ``folder``: student.*, and student-float32.* beside it."""
     for name in recipe.export.formats:
         row = EXPORTERS[name]
-        path = folder / f"student{row.suffix}"
+        path = row.path(folder)
         if name == "onnx":
             onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
         else:
             row.write(integer, meta, path)
-        if recipe.export.float32 and name != "coreml":
-            row.write(float_graph, meta, folder / f"student-float32{row.suffix}")
+        if recipe.export.float32 and name not in ("coreml", "c"):
+            row.write(float_graph, meta, row.path(folder, "student-float32"))
 
 
 def _metadata(run: Run, integer: Graph, teacher: Teacher, data: ImageData) -> Metadata:
@@ -206,6 +206,7 @@ _FORMATS = {
     "student.onnx": "onnx",
     "student.tflite": "tflite",
     "student.mlpackage": "coreml",
+    "c": "c",
     "student-float32.onnx": "onnx-float32",
     "student-float32.tflite": "tflite-float32",
     "golden.npz": "golden",

@@ -90,7 +90,7 @@ class QuantiseSection(_Section):
 
 
 class ExportSection(_Section):
-    formats: tuple[Literal["onnx", "tflite", "coreml"], ...] = ("onnx", "tflite", "coreml")
+    formats: tuple[Literal["onnx", "tflite", "coreml", "c"], ...] = ("onnx", "tflite", "coreml")
     onnx_form: Literal["qlinear", "qdq"] = "qlinear"
     float32: bool = True  # the same student in float32 beside it, for comparison
 

@@ -14,7 +14,7 @@ from edgedistill.tables import parse_toml, read_text
 
 T = TypeVar("T")
 Runtime = Literal["litert", "onnxruntime", "coreml"]
-Format = Literal["onnx", "tflite", "coreml"]
+Format = Literal["onnx", "tflite", "coreml", "c"]
 Runner = Literal["local"]
 Positive = Annotated[int, Field(gt=0)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]

@@ -30,7 +30,8 @@ def to_text(graph: Graph, meta: Metadata) -> Model:
         )
     if (len(graph.inputs), len(graph.outputs)) != (1, 1):
         raise InputError(
-            f"the C program has one input and one output, this graph {len(graph.inputs)} and {len(graph.outputs)}",
+            "the C program has one input and one output, "
+            f"this graph {len(graph.inputs)} and {len(graph.outputs)}",
             where=graph.name,
             fix="split the network, or choose another format",
         )

@@ -40,7 +40,7 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "dense": Kernel("dense.h", ("dsp", "requantise")),
         "depthwise": Kernel("depthwise.h", ("dsp", "requantise")),
         "max_pool": Kernel("max_pool.h", ("base",)),
-        "table": Kernel("table.h"),
+        "table": Kernel("table.h", ("base",)),
         "copy": Kernel("copy.h"),
     }
 )

@@ -75,7 +75,7 @@ def by_pairs(matrix: Int8) -> Int8:
     """
     o, k = matrix.shape
     full = np.pad(matrix, ((0, -o % 2), (0, -k % 4)))
-    groups = full.reshape(len(full) // 2, 2, -1, 4)  # pair, channel, group of four products
+    groups = full.reshape(len(full) // 2, 2, full.shape[1] // 4, 4)  # pair, channel, group of four products
     return np.ascontiguousarray(groups.transpose(0, 2, 1, 3)).reshape(-1)
 
 
@@ -86,7 +86,7 @@ def by_fours(matrix: Int8) -> Int8:
     """
     o, k = matrix.shape
     whole, blocked = k - k % 4, o - o % 4
-    blocks = matrix[:blocked].reshape(-1, 4, k)
-    turns = blocks[:, :, :whole].reshape(len(blocks), 4, -1, 4).transpose(0, 2, 1, 3)
-    parts = [turns.reshape(len(blocks), -1), blocks[:, :, whole:].reshape(len(blocks), -1)]
+    blocks = matrix[:blocked].reshape(o // 4, 4, k)
+    turns = blocks[:, :, :whole].reshape(o // 4, 4, k // 4, 4).transpose(0, 2, 1, 3)
+    parts = [turns.reshape(o // 4, 4 * whole), blocks[:, :, whole:].reshape(o // 4, 4 * (k - whole))]
     return np.concatenate([np.concatenate(parts, 1).reshape(-1), matrix[blocked:].reshape(-1)])

@@ -57,7 +57,8 @@ def _header(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
     upper = name.upper()
     notes = [f"{key}: {value}" for key, value in sorted(meta.provenance.items())]
     about = "\n".join(
-        f" * {text.comment(line)}" for line in (f"{meta.name}, version {meta.version}", meta.description, *notes)
+        f" * {text.comment(line)}"
+        for line in (f"{meta.name}, version {meta.version}", meta.description, *notes)
     )
     count = f"\n#define {upper}_LABEL_COUNT {len(labels)}" if labels else ""
     table = f"\n/* Names of the outputs, UTF-8. */\nextern const char *const {name}_labels[{len(labels)}];\n"
@@ -79,7 +80,8 @@ extern "C" {{
 #define {upper}_ARENA_BYTES {max(arena.peak, plan.ALIGNMENT_BYTES)}
 #define {upper}_ARENA_ALIGNMENT 4
 {_tensor_macros(graph, graph.inputs[0], f"{upper}_INPUT", "Input", arena)}{
-    _tensor_macros(graph, graph.outputs[0], f"{upper}_OUTPUT", "Output", arena)}{count}
+        _tensor_macros(graph, graph.outputs[0], f"{upper}_OUTPUT", "Output", arena)
+    }{count}
 {table if labels else ""}
 /*
  * One inference. Images: q = pixel - 128, rows from top to bottom, channels last.
@@ -115,7 +117,8 @@ def _source(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
         calls.append(f"    edge_copy(input, output, 1, {size}, {size});")
         names.append("copy")
     uses_arena = any("memory" in call for call in calls)
-    table = f"const char *const {name}_labels[{len(labels)}] = {{\n{text.lines([*map(text.string, labels)])}\n}};\n"
+    strings = text.lines([*map(text.string, labels)])
+    table = f"const char *const {name}_labels[{len(labels)}] = {{\n{strings}\n}};\n"
     parts = [
         f'/* {text.comment(meta.name)}: constants, kernels and the inference. */\n#include "{name}.h"\n\n'
         "#include <stddef.h>\n",
@@ -124,8 +127,9 @@ def _source(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
         *([table] if labels else []),
         f"""int {name}_invoke(const int8_t *input, int8_t *output, void *arena)
 {{
-{"    int8_t *const memory = (int8_t *)arena;" + chr(10) if uses_arena else ""
-}    if (input == NULL || output == NULL || arena == NULL ||
+{
+            "    int8_t *const memory = (int8_t *)arena;" + chr(10) if uses_arena else ""
+        }    if (input == NULL || output == NULL || arena == NULL ||
         ((uintptr_t)arena & ({name.upper()}_ARENA_ALIGNMENT - 1u)) != 0u) {{
         return -1;
     }}

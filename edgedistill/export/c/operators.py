@@ -68,7 +68,8 @@ def _conv(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     if steps.is_dense(graph, op):
         return _dense(graph, step, site)
-    call = f"edge_conv(&{site.prefix}, {site.address[op.inputs[0]]}, {site.address[op.outputs[0]]}, {site.scratch});"
+    x, y = site.address[op.inputs[0]], site.address[op.outputs[0]]
+    call = f"edge_conv(&{site.prefix}, {x}, {y}, {site.scratch});"
     return Printed(_conv_constants(graph, op, site), call, ("conv",))
 
 
@@ -76,7 +77,12 @@ def _conv_add(graph: Graph, step: Step, site: Site) -> Printed:
     conv, add = step.ops
     other = steps.other_input(conv, add)
     kind, fields = _add_fields(graph, conv.outputs[0], other, add)
-    arguments = (site.address[conv.inputs[0]], site.address[other], site.address[add.outputs[0]], site.scratch)
+    arguments = (
+        site.address[conv.inputs[0]],
+        site.address[other],
+        site.address[add.outputs[0]],
+        site.scratch,
+    )
     return Printed(
         _conv_constants(graph, conv, site) + text.structure(f"edge_{kind}_t", f"{site.prefix}_sum", fields),
         f"edge_conv_{kind}(&{site.prefix}, &{site.prefix}_sum, {', '.join(arguments)});",
@@ -106,6 +112,7 @@ def _dense(graph: Graph, step: Step, site: Site) -> Printed:
 def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     height, width = steps.plane(graph, op)
+    x, y = site.address[op.inputs[0]], site.address[op.outputs[0]]
     fields = {
         **_conv_fields(graph, op, site),
         "plane_height": height,
@@ -116,7 +123,7 @@ def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
         text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
         + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op))
         + text.structure("edge_depthwise_t", site.prefix, fields),
-        f"edge_depthwise(&{site.prefix}, {site.address[op.inputs[0]]}, {site.address[op.outputs[0]]}, {site.scratch});",
+        f"edge_depthwise(&{site.prefix}, {x}, {y}, {site.scratch});",
         ("depthwise",),
     )
 

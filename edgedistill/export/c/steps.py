@@ -25,7 +25,9 @@ def steps(graph: Graph) -> tuple[Step, ...]:
             waiting = op
         elif waiting is not None:
             other = other_input(waiting, op)
-            found.append(Step((waiting, op), (other,), _unfold_bytes(graph, waiting) + _pair_bytes(graph, op)))
+            found.append(
+                Step((waiting, op), (other,), _unfold_bytes(graph, waiting) + _pair_bytes(graph, op))
+            )
             waiting = None
         else:
             found.append(Step((op,), _over(graph, op), _scratch_bytes(graph, op)))

@@ -31,9 +31,9 @@ def string(text: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
-def real(value: np.floating[object] | float) -> str:
-    """A float32 as a hexadecimal C constant, exact, with its decimal value beside it left to comments."""
-    return f"{float(np.float32(value)).hex()}f"
+def real(value: np.float32) -> str:
+    """A float32 as a hexadecimal C constant, which is exact."""
+    return f"{float(value).hex()}f"
 
 
 def scale(value: np.float32) -> str:

@@ -1,1 +1,1 @@
-"""The C kernels, one file each; kernels.py pastes them into models."""
+"""The C kernels, one file each; kernel.py pastes them into models."""
