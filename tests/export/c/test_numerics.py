@@ -89,14 +89,15 @@ def pairs() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     return a.reshape(-1), b.reshape(-1)
 
 
-def quant(scale: float | np.floating[object], zero_point: int) -> QParams:
+def quant(scale: float | np.float32, zero_point: int) -> QParams:
     return QParams(np.array([scale], np.float32), zero_point)
 
 
 def divided(t: NDArray[np.int64], fields: dict[str, int]) -> NDArray[np.int64]:
     """The end of both kernels, with the widths that C has."""
     assert t.min() >= 0 and t.max() < 2**31
-    return np.clip(((t * fields["factor"]) >> 32) + fields["zero"], -128, 127)
+    y: NDArray[np.int64] = np.clip(((t * fields["factor"]) >> 32) + fields["zero"], -128, 127)
+    return y
 
 
 scales = st.floats(1e-4, 1.0)
@@ -106,8 +107,8 @@ zeros = st.integers(-128, 127)
 @settings(max_examples=60, deadline=None)
 @given(scales, scales, scales, zeros, zeros, zeros)
 def test_add_divides_exactly(s_a: float, s_b: float, s_y: float, z_a: int, z_b: int, z_y: int) -> None:
-    s_b, s_y = numerics.snap_add(s_a, s_b, s_y)
-    q_a, q_b, q_y = quant(s_a, z_a), quant(s_b, z_b), quant(s_y, z_y)
+    snapped_b, snapped_y = numerics.snap_add(s_a, s_b, s_y)
+    q_a, q_b, q_y = quant(s_a, z_a), quant(snapped_b, z_b), quant(snapped_y, z_y)
     fields = constants.add(q_a, q_b, q_y)
     assert fields is not None
     a, b = pairs()
@@ -118,8 +119,8 @@ def test_add_divides_exactly(s_a: float, s_b: float, s_y: float, z_a: int, z_b: 
 @settings(max_examples=60, deadline=None)
 @given(scales, scales, scales, zeros, zeros, zeros)
 def test_mul_divides_exactly(s_a: float, s_b: float, s_y: float, z_a: int, z_b: int, z_y: int) -> None:
-    s_b, s_y = numerics.snap_mul(s_a, s_b, s_y)
-    q_a, q_b, q_y = quant(s_a, z_a), quant(s_b, z_b), quant(s_y, z_y)
+    snapped_b, snapped_y = numerics.snap_mul(s_a, s_b, s_y)
+    q_a, q_b, q_y = quant(s_a, z_a), quant(snapped_b, z_b), quant(snapped_y, z_y)
     fields = constants.mul(q_a, q_b, q_y)
     assert fields is not None
     a, b = pairs()

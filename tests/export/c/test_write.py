@@ -63,8 +63,8 @@ def test_two_models_in_one_program_and_cpp(tmp_path: Path) -> None:
     done = subprocess.run([tmp_path / "both"], capture_output=True, timeout=10, check=True)
     assert done.stdout.decode() == 'Gänse"?\\blümchen 1'
     if shutil.which("g++"):
-        command = ["g++", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}", "-c", HERE / "header.cpp"]
-        subprocess.run([*command, "-o", tmp_path / "header.o"], check=True)
+        command = ["g++", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}", "-c", str(HERE / "header.cpp")]
+        subprocess.run([*command, "-o", str(tmp_path / "header.o")], check=True)
 
 
 def test_input_and_output_may_lie_in_the_arena(tmp_path: Path) -> None:

@@ -7,8 +7,43 @@ typedef struct {
     int32_t out_zero;
 } edge_dense_t;
 
-#if EDGE_DSP
-/* acc of four channels; depth is a multiple of four */
+/* acc += four channels, of depth products each, a multiple of four. Returns what follows their weights. */
+#if defined(EDGE_ASSEMBLY)
+#define EDGE_DENSE_PART(acc, w)                 \
+    "sxtb16 r3, " w "\n\t"                      \
+    "smlad " acc ", r3, r12, " acc "\n\t"       \
+    "sxtb16 r3, " w ", ror #8\n\t"              \
+    "smlad " acc ", r3, lr, " acc "\n\t"
+#define EDGE_DENSE_STEP                         \
+    "ldr r12, [r0], #4\n\t"                     \
+    "ldmia r1!, {r8, r9, r10, r11}\n\t"         \
+    "sxtb16 lr, r12, ror #8\n\t"                \
+    "sxtb16 r12, r12\n\t"                       \
+    EDGE_DENSE_PART("r4", "r8")                 \
+    EDGE_DENSE_PART("r5", "r9")                 \
+    EDGE_DENSE_PART("r6", "r10")                \
+    EDGE_DENSE_PART("r7", "r11")
+
+__attribute__((naked, noinline)) static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w,
+                                                                      int32_t depth, int32_t *acc)
+{
+    __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+            "ldmia r3, {r4, r5, r6, r7}\n\t"
+            "subs r2, r2, #8\n\t"
+            "blt 2f\n"
+            "1:\n\t" EDGE_DENSE_STEP EDGE_DENSE_STEP
+            "subs r2, r2, #8\n\t"
+            "bge 1b\n"
+            "2:\n\t"
+            "adds r2, r2, #8\n\t"
+            "beq 3f\n\t" EDGE_DENSE_STEP
+            "3:\n\t"
+            "ldr r3, [sp]\n\t"
+            "stmia r3, {r4, r5, r6, r7}\n\t"
+            "mov r0, r1\n\t"
+            "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
+}
+#elif EDGE_DSP
 static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];

@@ -35,10 +35,16 @@ static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x,
             *plane++ = (edge_plane_t)c->in_zero;
         }
         if (begin < end) {
-            const int8_t *from = x + row * c->in_width * step;
-            for (; i < end; i++) {
-                *plane++ = *from;
-                from += step;
+            int32_t from = row * c->in_width * step;
+            for (; i + 1 < end; i += 2) {
+                plane[0] = x[from];
+                plane[1] = x[from + step];
+                plane += 2;
+                from += 2 * step;
+            }
+            if (i < end) {
+                *plane++ = x[from];
+                i++;
             }
         }
         for (; i < width; i++) {
@@ -64,66 +70,109 @@ static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, edge_w
     }
 }
 
-static inline int32_t edge_window_sum(const edge_depthwise_t *c, const edge_plane_t *at, const edge_word_t *words,
-                                      int32_t height, int32_t pairs, int32_t acc)
+/* acc[0] of the window that starts at x, acc[1] of the one after: both meet the same words. */
+static inline const edge_word_t *edge_row(const edge_word_t *x, const edge_word_t *words, int32_t pairs, int32_t *acc)
 {
-    int32_t row, i;
-    for (row = 0; row < height; row++) {
-        const edge_word_t *const x = (const edge_word_t *)(const void *)at;
-        for (i = 0; i < pairs; i++) {
-            acc = edge_smlad(words[2 * i], x[i], acc);
-        }
-        words += 2 * pairs;
-        at += c->pitch;
+    for (; pairs > 0; pairs--) {
+        acc[0] = edge_smlad(words[0], x[0], acc[0]);
+        acc[1] = edge_smlad(words[1], x[0], acc[1]);
+        words += 2;
+        x++;
     }
-    return acc;
+    return words;
+}
+
+static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const edge_word_t *words,
+                               int32_t pairs, int32_t *acc)
+{
+    const edge_word_t *x = (const edge_word_t *)(const void *)at;
+    const int32_t pitch = c->pitch / 2;
+    int32_t row;
+    if (c->kernel_height == 3 && pairs == 2) {
+        int32_t a = acc[0], b = acc[1];
+        for (row = 0; row < 3; row++) {
+            a = edge_smlad(words[0], x[0], a);
+            b = edge_smlad(words[1], x[0], b);
+            a = edge_smlad(words[2], x[1], a);
+            b = edge_smlad(words[3], x[1], b);
+            words += 4;
+            x += pitch;
+        }
+        acc[0] = a;
+        acc[1] = b;
+        return;
+    }
+    for (row = 0; row < c->kernel_height; row++) {
+        words = edge_row(x, words, pairs, acc);
+        x += pitch;
+    }
+}
+
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const edge_word_t *words,
+                                       const edge_channel_t *channel, int8_t *y)
+{
+    const int32_t pairs = c->kernel_width / 2 + 1;
+    const int32_t step = c->in_channels;
+    int32_t row, column;
+    int32_t to = 0;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *const line = plane + row * c->stride_height * c->pitch;
+        for (column = 0; column < c->out_width; column++) {
+            const int32_t start = column * c->stride_width;
+            int32_t acc[2];
+            acc[0] = acc[1] = channel->bias;
+            edge_window(c, line + (start & ~1), words, pairs, acc);
+            y[to] = edge_requantise(acc[start & 1], channel->scale, c->out_zero);
+            to += step;
+            if (c->stride_width == 1 && column + 1 < c->out_width) {
+                y[to] = edge_requantise(acc[1], channel->scale, c->out_zero);
+                to += step;
+                column++;
+            }
+        }
+    }
+}
+#else
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *w,
+                                       const edge_channel_t *channel, int8_t *y)
+{
+    int32_t row, column, i, j;
+    int32_t to = 0;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *const line = plane + row * c->stride_height * c->pitch;
+        for (column = 0; column < c->out_width; column++) {
+            const edge_plane_t *from = line + column * c->stride_width;
+            const int8_t *v = w;
+            int32_t acc = channel->bias;
+            for (i = 0; i < c->kernel_height; i++) {
+                for (j = 0; j < c->kernel_width; j++) {
+                    acc += from[j] * *v++;
+                }
+                from += c->pitch;
+            }
+            y[to] = edge_requantise(acc, channel->scale, c->out_zero);
+            to += c->in_channels;
+        }
+    }
 }
 #endif
 
 static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y, int8_t *scratch)
 {
-    const int32_t taps = c->kernel_height * c->kernel_width;
     edge_plane_t *const plane = (edge_plane_t *)(void *)scratch;
-#if EDGE_DSP
-    const int32_t pairs = c->kernel_width / 2 + 1;
-    edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
-#endif
-    int32_t channel, row, column;
+    const int8_t *w = c->weights;
+    int32_t channel;
     for (channel = 0; channel < c->in_channels; channel++) {
-        const int8_t *const w = c->weights + channel * taps;
-        const int32_t bias = c->channels[channel].bias;
-        const edge_scale_t scale = c->channels[channel].scale;
-        int8_t *to = y + channel;
         edge_plane(c, x + channel, plane);
 #if EDGE_DSP
-        edge_kernel_words(c, w, words);
-#endif
-        for (row = 0; row < c->out_height; row++) {
-            const edge_plane_t *at = plane + row * c->stride_height * c->pitch;
-            for (column = 0; column < c->out_width; column++) {
-                int32_t acc = bias;
-#if EDGE_DSP
-                const int32_t odd = (column * c->stride_width) & 1;
-                if (c->kernel_height == 3 && pairs == 2) {
-                    acc = edge_window_sum(c, at - odd, words + odd, 3, 2, acc);
-                } else {
-                    acc = edge_window_sum(c, at - odd, words + odd, c->kernel_height, pairs, acc);
-                }
-#else
-                int32_t i, j;
-                const edge_plane_t *from = at;
-                const int8_t *v = w;
-                for (i = 0; i < c->kernel_height; i++) {
-                    for (j = 0; j < c->kernel_width; j++) {
-                        acc += from[j] * *v++;
-                    }
-                    from += c->pitch;
-                }
-#endif
-                *to = edge_requantise(acc, scale, c->out_zero);
-                to += c->in_channels;
-                at += c->stride_width;
-            }
+        {
+            edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
+            edge_kernel_words(c, w, words);
+            edge_channel(c, plane, words, c->channels + channel, y + channel);
         }
+#else
+        edge_channel(c, plane, w, c->channels + channel, y + channel);
+#endif
+        w += c->kernel_height * c->kernel_width;
     }
 }

@@ -19,6 +19,19 @@ typedef edge_word_t edge_column_t;
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
+    for (; count >= 16; count -= 16) {
+        const uint32_t a = edge_load(x), b = edge_load(x + 4), c = edge_load(x + 8), d = edge_load(x + 12);
+        to[0] = edge_even(a);
+        to[1] = edge_odd(a);
+        to[4] = edge_even(b);
+        to[5] = edge_odd(b);
+        to[8] = edge_even(c);
+        to[9] = edge_odd(c);
+        to[12] = edge_even(d);
+        to[13] = edge_odd(d);
+        to += 16;
+        x += 16;
+    }
     for (; count > 0; count -= 4) {
         const uint32_t v = edge_load(x);
         to[0] = edge_even(v);
