@@ -20,8 +20,16 @@
 #define EDGE_DSP 0
 #endif
 
+/* A function that is assembly from its first to its last instruction, of which the compiler assumes nothing. */
+#if defined(__clang__)
+#define EDGE_NAKED __attribute__((naked, noinline))
+#elif defined(EDGE_ASSEMBLY)
+#define EDGE_NAKED __attribute__((naked, noipa))
+#endif
+
 #if defined(__GNUC__)
 #define EDGE_ALIGNED __attribute__((aligned(4)))
+#define EDGE_UNUSED __attribute__((unused))
 #define EDGE_NOINLINE __attribute__((noinline))
 #else
 #define EDGE_ALIGNED

@@ -7,7 +7,7 @@ typedef struct {
     int32_t out_zero;
 } edge_dense_t;
 
-/* acc += four channels, of depth products each, a multiple of four. Returns what follows their weights. */
+/* acc += four channels, of depth products each, a multiple of four. */
 #if defined(EDGE_ASSEMBLY)
 #define EDGE_DENSE_PART(acc, w)                 \
     "sxtb16 r3, " w "\n\t"                      \
@@ -24,8 +24,8 @@ typedef struct {
     EDGE_DENSE_PART("r6", "r10")                \
     EDGE_DENSE_PART("r7", "r11")
 
-__attribute__((naked, noinline)) static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w,
-                                                                      int32_t depth, int32_t *acc)
+EDGE_NAKED static void edge_dense_four(const int8_t *x EDGE_UNUSED, const int8_t *w EDGE_UNUSED,
+                                       int32_t depth EDGE_UNUSED, int32_t *acc EDGE_UNUSED)
 {
     __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
             "ldmia r3, {r4, r5, r6, r7}\n\t"
@@ -40,11 +40,10 @@ __attribute__((naked, noinline)) static const int8_t *edge_dense_four(const int8
             "3:\n\t"
             "ldr r3, [sp]\n\t"
             "stmia r3, {r4, r5, r6, r7}\n\t"
-            "mov r0, r1\n\t"
             "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
 }
 #elif EDGE_DSP
-static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+static void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
     for (; depth > 0; depth -= 4) {
@@ -63,10 +62,9 @@ static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w, int32_t d
     acc[1] = b;
     acc[2] = c;
     acc[3] = d;
-    return w;
 }
 #else
-static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+static void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
     int32_t i;
@@ -84,7 +82,6 @@ static const int8_t *edge_dense_four(const int8_t *x, const int8_t *w, int32_t d
     acc[1] = b;
     acc[2] = c;
     acc[3] = d;
-    return w;
 }
 #endif
 
@@ -100,7 +97,8 @@ static void edge_dense(const edge_dense_t *c, const int8_t *x, int8_t *y)
         for (i = 0; i < 4; i++) {
             acc[i] = channel[i].bias;
         }
-        w = edge_dense_four(x, w, whole, acc);
+        edge_dense_four(x, w, whole, acc);
+        w += 4 * whole;
         for (i = 0; i < 4; i++) {
             for (k = whole; k < c->in_count; k++) {
                 acc[i] += x[k] * *w++;

@@ -135,8 +135,7 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
 #endif
 }
 
-/* acc += two positions x two channels; acc is (first position, second position) of each channel in turn.
-   Returns the next pair's weights. */
+/* acc += two positions x two channels; acc is (first position, second position) of each channel in turn. */
 #if defined(EDGE_ASSEMBLY)
 #define EDGE_DOT_STEP                                       \
     "ldmia r0!, {r8, r9, r10, r11}\n\t"                     \
@@ -154,8 +153,8 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
     "smlad r6, lr, r9, r6\n\t"                              \
     "smlad r7, lr, r11, r7\n\t"
 
-__attribute__((naked, noinline)) static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w,
-                                                               int32_t depth, int32_t *acc)
+EDGE_NAKED static void edge_dot(const edge_column_t *x EDGE_UNUSED, const int8_t *w EDGE_UNUSED,
+                                int32_t depth EDGE_UNUSED, int32_t *acc EDGE_UNUSED)
 {
     __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
             "ldmia r3, {r4, r5, r6, r7}\n\t"
@@ -173,11 +172,10 @@ __attribute__((naked, noinline)) static const int8_t *edge_dot(const edge_column
             "4:\n\t"
             "ldr r3, [sp]\n\t"
             "stmia r3, {r4, r5, r6, r7}\n\t"
-            "mov r0, r1\n\t"
             "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
 }
 #elif EDGE_DSP
-static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     for (; depth > 0; depth -= 4) {
         const uint32_t a = edge_load(w);
@@ -189,10 +187,9 @@ static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t d
         x += 4;
         w += 8;
     }
-    return w;
 }
 #else
-static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     const int8_t *const second = x + depth;
     int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
@@ -211,7 +208,6 @@ static const int8_t *edge_dot(const edge_column_t *x, const int8_t *w, int32_t d
     acc[1] = a1;
     acc[2] = b0;
     acc[3] = b1;
-    return w;
 }
 #endif
 
@@ -227,7 +223,8 @@ static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scrat
         int32_t acc[4];
         acc[0] = acc[1] = channel[0].bias;
         acc[2] = acc[3] = channel[1].bias;
-        w = edge_dot(x, w, c->depth, acc);
+        edge_dot(x, w, c->depth, acc);
+        w += 2 * c->depth;
         y1[0] = edge_requantise(acc[1], channel[0].scale, zero);
         y0[0] = edge_requantise(acc[0], channel[0].scale, zero);
         if (left > 1) {
