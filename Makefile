@@ -1,10 +1,11 @@
 # Two commands: `make demo` builds a student from the built-in teacher; `make test` proves the project.
+# `make extras` proves what needs TensorFlow, timm or transformers, in an environment of its own (2 GB).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test clean
+.PHONY: demo test extras clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -14,6 +15,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -c pyproject.toml tests $(PYTEST_ARGS)
+
+extras: $(VENV)-extras/.installed
+	$(VENV)-extras/bin/pytest -c pyproject.toml tests/teachers tests/runners $(PYTEST_ARGS)
 
 clean:
 	rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -30,3 +34,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	@touch $@ $(VENV)/.installed
+
+$(VENV)-extras/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-extras
+	$(VENV)-extras/bin/python -m pip install --quiet -e ".[dev,tensorflow,timm,hf]"
+	@touch $@

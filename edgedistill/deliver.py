@@ -99,8 +99,8 @@ def deliver(
             warmup=recipe.bench.warmup,
             threads=recipe.bench.threads,
         )
+        slower = slower_than_float(measurements, integer, recipe.bench.threads)
         run.seconds["bench"] = time.perf_counter() - started
-        slower = slower_than_float(measurements)
         if slower:
             run.warn(slower)
         inexact = verify.inexact(integer)

@@ -70,7 +70,7 @@ class DistillSection(_Section):
     temperature: float = Field(4.0, gt=0)
     alpha: float = Field(0.9, ge=0, le=1)  # weight of the soft targets against the hard labels
     views: int = Field(4, ge=0)  # cached augmented views per image; 0: the teacher is asked live
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: Literal["sgd", "adamw", "muon"] = "sgd"
     lr: float = Field(0.2, gt=0)
     weight_decay: float = Field(3e-4, ge=0)
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"

@@ -66,17 +66,21 @@ class PlainReporter:
         self._out = out
         self._clock = clock
         self._started = self._last = clock()
+        self._resumed_at: int | None = None  # steps that were done before this process began
 
     def stage(self, name: str, detail: str = "") -> None:
         self._started = self._last = self._clock()
+        self._resumed_at = None
         self._line(f"{name}: {detail}" if detail else name)
 
     def progress(self, done: int, total: int, fields: Mapping[str, str]) -> None:
         now = self._clock()
+        if self._resumed_at is None:
+            self._resumed_at = max(done - 1, 0)
         if now - self._last < _PLAIN_INTERVAL_S and done < total:
             return
         self._last = now
-        left = "" if done >= total else remaining(done, total, now - self._started)
+        left = "" if done >= total else remaining(done, total, now - self._started, self._resumed_at)
         figures = "".join(f", {name} {value}" for name, value in fields.items())
         self._line(f"  {done}/{total}{figures}{left}")
 
@@ -138,6 +142,8 @@ class RichReporter:
         if self._bar is None or self._task is None:
             self.stage("working")
         assert self._bar is not None and self._task is not None
+        if self._bar.tasks[self._task].total is None and done > 1:  # resumed: the pace counts from here
+            self._bar.reset(self._task, total=total, completed=done - 1)
         self._figures = "  ".join(f"{name} {value}" for name, value in fields.items())
         self._bar.update(
             self._task, completed=done, total=total, count=f"{done}/{total}", figures=self._figures
@@ -183,9 +189,9 @@ class RichReporter:
         self._console.print(Text.assemble(mark, f"{self._name:<13}", (f"{words}  {seconds:.1f} s", "dim")))
 
 
-def remaining(done: int, total: int, elapsed_s: float) -> str:
-    """ ", about 2 min left" from the pace so far; empty before there is one."""
-    if done <= 0 or elapsed_s <= 0:
+def remaining(done: int, total: int, elapsed_s: float, resumed_at: int = 0) -> str:
+    """ ", about 2 min left" from the pace of the steps after ``resumed_at``; empty before there is one."""
+    if done <= resumed_at or elapsed_s <= 0:
         return ""
-    left = elapsed_s / done * (total - done)
+    left = elapsed_s / (done - resumed_at) * (total - done)
     return f", about {left:.0f} s left" if left < 90 else f", about {left / 60:.0f} min left"

@@ -13,7 +13,7 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("errors",),
     ("tables", "units"),
     ("ir",),
-    ("target", "recipe", "record", "reporter", "store"),
+    ("target", "recipe", "record", "reporter", "store", "mapped"),
     ("teachers", "data", "students", "quant"),
     ("distill", "lower"),
     ("export", "read", "runners", "sizing", "tasks"),

@@ -50,7 +50,7 @@ def test_reads_lists_numbers_and_sections(tmp_path: Path) -> None:
         ("[distill]\nalpha = 1.5", "distill.alpha must be at most 1; it is 1.5", "distill.alpha"),
         (
             "[distill]\noptimiser = 'adam'",
-            "distill.optimiser must be 'sgd' or 'adamw'; it is 'adam'",
+            "distill.optimiser must be 'sgd', 'adamw' or 'muon'; it is 'adam'",
             "optimiser",
         ),
         ("trust = 1", "trust must be true or false; it is 1", "trust"),

@@ -31,6 +31,15 @@ def test_plain_prints_every_five_seconds_and_the_last() -> None:
     ]
 
 
+def test_time_left_counts_only_the_steps_of_this_process() -> None:
+    out, now = io.StringIO(), iter([0.0, 0.0, 1.0, 10.0])
+    reporter = PlainReporter(out, clock=lambda: next(now))
+    reporter.stage("distil")
+    reporter.progress(51, 100, {})
+    reporter.progress(60, 100, {})
+    assert out.getvalue().splitlines()[-1] == "  60/100, about 40 s left"
+
+
 def test_json_is_one_object_per_line() -> None:
     out = io.StringIO()
     speak(JsonReporter(out))

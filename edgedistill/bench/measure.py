@@ -16,9 +16,11 @@ from edgedistill.bench.files import COREML, FLOAT32, GOLDEN, INT8, size_of, spli
 from edgedistill.bench.latency import interleaved, summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.memory import peak_memory
+from edgedistill.bench.operators import operator_times, slowest
 from edgedistill.data.types import Split
 from edgedistill.errors import InputError
 from edgedistill.ir import golden
+from edgedistill.ir.graph import Graph
 from edgedistill.record import Measurement
 from edgedistill.runners import RUNNERS, Runner, name_for
 
@@ -73,21 +75,36 @@ def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Meas
     return (*found, *(_bytes(package) for package in packages))
 
 
-def slower_than_float(measurements: Sequence[Measurement]) -> str | None:
-    """A plain warning that names the runtimes in which int8 is not faster than float32."""
+def slower_than_float(
+    measurements: Sequence[Measurement], graph: Graph | None = None, threads: int = 1
+) -> str | None:
+    """A plain warning that names the runtimes in which int8 is not faster than float32.
+
+    Args:
+        measurements: of ``measure``.
+        graph: the integer graph; with it the operators that cost most are timed alone and named.
+        threads: for every runtime.
+    """
     medians: dict[tuple[str, bool], float] = {}
     for m in measurements:
         if m.quantity == "latency" and m.value is not None:
             medians[m.runtime, "float32" in m.artifact] = m.value
     slow = [
-        f"{runtime} ({int8:.3g} ms against {medians[runtime, True]:.3g} ms)"
+        (runtime, f"{runtime} ({int8:.3g} ms against {medians[runtime, True]:.3g} ms{{}})")
         for (runtime, is_float), int8 in medians.items()
         if not is_float and (runtime, True) in medians and int8 >= medians[runtime, True]
     ]
     if not slow:
         return None
-    where = " and ".join(slow)
+    where = " and ".join(text.format(_blame(graph, runtime, threads)) for runtime, text in slow)
     return f"int8 is not faster than float32 on this machine in {where}; the target's CPU may differ"
+
+
+def _blame(graph: Graph | None, runtime: str, threads: int) -> str:
+    if graph is None:
+        return ""
+    worst = slowest(operator_times(graph, runtime.split()[0], threads=threads))
+    return f"; most is lost in {', '.join(map(str, worst))}" if worst else "; no operator alone is slower"
 
 
 def _measure(

@@ -72,7 +72,7 @@ def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
     """
     present = [folder / file for file in INT8 if (folder / file).exists()]
     expected_f = np.asarray(interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
-    rows = [_against(path, expected_f, x, "F", graph) for path in present]
+    rows = [row for path in present for row in _family_f(path, expected_f, x, graph)]
     for path in present:
         if path.suffix == ".tflite":
             rows.append(_against(path, litert_reference(graph, x), x, "D", graph))
@@ -109,7 +109,7 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
         if model.suffix == ".mlpackage":
             rows.append(coreml(model, graph, x, expected))
             continue
-        rows.append(_against(model, expected, x, "F", graph))
+        rows += _family_f(model, expected, x, graph)
         if model.suffix == ".tflite" and graph is not None:
             rows.append(_against(model, litert_reference(graph, x), x, "D", graph))
     if not rows:
@@ -152,14 +152,33 @@ def _first_difference(
     return None
 
 
-def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, graph: Graph | None) -> Parity:
-    """One file in its runtime against the interpreter; where they differ, the first tensor that does."""
+def _family_f(path: Path, expected: Int8, x: Int8, graph: Graph | None) -> list[Parity]:
+    """One file against family F; a QDQ file also under the runtime's default options."""
+    rows = [_against(path, expected, x, "F", graph)]
+    if _is_qdq(path):
+        rows.append(_against(path, expected, x, "F", graph, defaults=True))
+    return rows
+
+
+def _against(
+    path: Path,
+    expected: Int8,
+    x: Int8,
+    family: interpret.Family,
+    graph: Graph | None,
+    *,
+    defaults: bool = False,
+) -> Parity:
+    """One file in its runtime against the interpreter; where they differ, the first tensor that does.
+
+    ``defaults`` runs a QDQ file without the option that keeps its int8 between operators.
+    """
     runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
     if not RUNNERS[runtime].can_run_here:
         return Parity(
             runtime=runtime, artifact=path.name, family=family, how="not run", note="not installed here"
         )
-    runner, label = _open(path, family)
+    runner, label = _open(path, family, defaults=defaults)
     try:
         got = np.concatenate([runner.run(part) for part in _batches(x)])
         identical, values, worst, flips = compare(expected, got)
@@ -171,7 +190,7 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, grap
         ) from error
     notes = [f"{len(x)} inputs"]
     if _is_qdq(path):
-        notes.append("session.qdqisint8allowed=1")
+        notes.append("QDQ form, default options" if defaults else "session.qdqisint8allowed=1")
     if family == "D":
         notes.append("fully connected layers round once")
     if identical != values and graph is not None:
@@ -192,7 +211,7 @@ def _against(path: Path, expected: Int8, x: Int8, family: interpret.Family, grap
     )
 
 
-def _open(path: Path, family: interpret.Family) -> tuple[Any, str]:
+def _open(path: Path, family: interpret.Family, *, defaults: bool = False) -> tuple[Any, str]:
     """The loaded model and the runtime's name; a file that a runtime refuses fails the gate."""
     make: Callable[[], Any]
     if path.suffix == ".tflite":
@@ -208,7 +227,7 @@ def _open(path: Path, family: interpret.Family) -> tuple[Any, str]:
         kind = "onnxruntime"
 
         def make() -> Any:
-            return Ort(path, qdq_int8=_is_qdq(path))
+            return Ort(path, qdq_int8=not defaults and _is_qdq(path))
 
     try:
         runner = make()

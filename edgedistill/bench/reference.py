@@ -13,6 +13,7 @@ from edgedistill.ir.ops import FullyConnected
 
 BATCH = 100  # inputs per piece: bounds the memory of the values in between
 
+
 def litert_reference(graph: Graph, x: NDArray[np.int8]) -> NDArray[np.int8]:
     """The graph's output [N, ...] as LiteRT's reference kernels give it, for inputs int8 [N, ...]."""
     pieces = [

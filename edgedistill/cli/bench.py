@@ -30,7 +30,9 @@ def bench(
     if threads is None:
         threads = device.threads.value if device is not None and device.threads is not None else 1
 
-    from edgedistill.bench.measure import bench_dir
+    from edgedistill.bench.files import GRAPH, split
+    from edgedistill.bench.measure import bench_dir, slower_than_float
+    from edgedistill.ir import serial
     from edgedistill.report.people import figure
 
     found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
@@ -41,6 +43,11 @@ def bench(
         return
     rows = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
     print_table(("quantity", "value", "file", "runtime", "how", "note"), rows)
+    folder, _ = split(path)
+    graph = serial.load(folder / GRAPH) if (folder / GRAPH).exists() else None
+    slower = slower_than_float(found, graph, threads)
+    if slower:
+        console().print(f"warning: {slower}", style="yellow", markup=False)
     if device is not None:
         words = f"measured on this machine; for figures of a {device.title}, run this there"
         console().print(words, style="dim", markup=False)

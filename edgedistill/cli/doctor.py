@@ -27,10 +27,10 @@ _NEEDED = (
     "pydantic",
 )
 _OPTIONAL = {
-    "timm": "teachers timm:NAME",
-    "transformers": "teachers hf:NAME",
-    "tensorflow": "teachers keras:FILE",
-    "zeus": "energy measurements",
+    "timm": "teachers timm:NAME: pip install 'edgedistill[timm]', which brings torchvision too",
+    "transformers": "teachers hf:NAME: pip install 'edgedistill[hf]'",
+    "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
+    "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }
 
 

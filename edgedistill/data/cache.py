@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgedistill.data.types import ImageData, Split
 from edgedistill.errors import OutputError
+from edgedistill.mapped import new_array
 
 FORMAT = 1  # raised when the stored layout or the decoding changes, so that older folders are not read
 Map: TypeAlias = "np.memmap[Any, np.dtype[np.uint8]]"
@@ -82,7 +83,7 @@ def writing(folder: Path) -> Iterator[Path]:
 
 def blank(path: Path, shape: tuple[int, ...]) -> Map:
     """A new .npy file of zeros, mapped for writing."""
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return new_array(path, np.uint8, shape)
 
 
 def keep_rows(path: Path, rows: NDArray[np.int64]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,12 @@ from edgedistill.data.augment import augment
 from edgedistill.data.types import ImageData
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.losses import hard_labels, hinton
+from edgedistill.distill.optimisers import OPTIMISERS
 from edgedistill.distill.views import Views
 from edgedistill.errors import GateError
 from edgedistill.record import EpochLog
 from edgedistill.reporter import Reporter
+from edgedistill.store import atomic_write
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -82,7 +85,11 @@ def fit(
     views: Views | None = None,
     teacher: Logits | None = None,
 ) -> tuple[EpochLog, ...]:
-    """Trains ``net`` in place and leaves the best epoch's averaged weights in it.
+    """Trains ``net`` in place and leaves averaged weights in it.
+
+    With ``patience`` these are the epoch's that validated best; without, the last epoch's: the
+    learning rate has decayed by then, and a choice among the last epochs is a choice by the
+    validation split's noise.
 
     Args:
         net: float32 [N, C, H, W] -> logits [N, classes].
@@ -96,7 +103,7 @@ def fit(
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
-    optimiser = _optimiser(net, schedule)
+    optimiser = OPTIMISERS[schedule.optimiser].make(net, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: v.clone() for k, v in average.items()}
     checkpoint, state = workdir / "checkpoint.pt", _State()
@@ -158,6 +165,7 @@ def fit(
         state.stale += 1
         if accuracy >= state.best:
             state.best, state.stale = accuracy, 0
+        if state.stale == 0 or not schedule.patience:
             best = {k: v.clone() for k, v in average.items()}
         log = EpochLog(
             stage=schedule.stage,
@@ -182,18 +190,6 @@ def fit(
     net.load_state_dict(best)
     net.eval()
     return tuple(EpochLog(**log) for log in state.logs)
-
-
-def _optimiser(net: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """Weight decay on weight tensors only, not on biases and BatchNorm."""
-    learned = [p for p in net.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if schedule.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=schedule.lr)
-    return torch.optim.SGD(groups, lr=schedule.lr, momentum=0.9, nesterov=True)
 
 
 def _batches(
@@ -264,7 +260,7 @@ def _validate(net: nn.Module, average: dict[str, Tensor], data: ImageData) -> fl
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
-    """Writes beside and renames: a kill leaves the old checkpoint or the new one."""
-    beside = path.with_suffix(".tmp")
-    torch.save(content, beside)
-    beside.replace(path)
+    """A kill or a full disk leaves the old checkpoint or the new one."""
+    buffer = io.BytesIO()  # torch's own writer tells a full disk as a RuntimeError
+    torch.save(content, buffer)
+    atomic_write(path, buffer.getvalue())

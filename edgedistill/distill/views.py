@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgedistill.data.augment import augment
 from edgedistill.data.types import Split
+from edgedistill.mapped import new_array
 from edgedistill.reporter import Reporter
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -61,11 +62,12 @@ def compute(
     done_file = folder / "done.json"
     whole = all((folder / name).exists() for name in ("images.npy", "logits.npy", "done.json"))
     done = int(json.loads(done_file.read_text())["chunks"]) if whole else 0
-    mode = "r+" if done else "w+"
-    images = np.lib.format.open_memmap(
-        folder / "images.npy", mode, np.uint8, (count, *split.images_NHWC.shape)
-    )
-    answers = np.lib.format.open_memmap(folder / "logits.npy", mode, np.float32, (count, n, classes))
+    shapes = {"images": (count, *split.images_NHWC.shape), "logits": (count, n, classes)}
+    if done:
+        images, answers = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes)
+    else:
+        images = new_array(folder / "images.npy", np.uint8, shapes["images"])
+        answers = new_array(folder / "logits.npy", np.float32, shapes["logits"])
     starts = [(view, start) for view in range(count) for start in range(0, n, _CHUNK)]
     for i, (view, start) in enumerate(starts):
         if i < done:

@@ -52,7 +52,8 @@ class Builder:
         out = Tensor(node.name, shape, "float32")
         self.tensors.update({t.name: t for t in [*inputs, out]})
         taken = {op.name for op in self.steps}
-        candidates = (name, node.name, *(f"{node.name}.{i}" for i in range(1, len(taken) + 2)))
+        longer = f"{name}.{node.name}" if name != node.name else name
+        candidates = (name, longer, *(f"{longer}.{i}" for i in range(1, len(taken) + 2)))
         self.steps.append(
             Op(
                 next(n for n in candidates if n not in taken),

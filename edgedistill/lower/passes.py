@@ -5,6 +5,7 @@ A pass is a pure function of a graph. ``Given:`` and ``Result:`` show what it lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ import numpy as np
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, Tensor
 from edgedistill.ir.verify import check
+from edgedistill.lower.aten import HANDLERS
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 _NO_PADS = (0, 0, 0, 0)
@@ -179,12 +181,31 @@ def fold_stride(graph: Graph) -> Graph:
     return graph
 
 
+def name_by_layer(graph: Graph) -> Graph:
+    """Gives an operator its layer's name back where folding left it the only one of the layer.
+
+    Given:  conv1.conv2d_3 (its padding, conv1, was folded into it)
+    Result: conv1
+    """
+    names = [op.name for op in graph.ops]
+    result: list[Op] = []
+    for op in graph.ops:
+        layer, _, node = op.name.rpartition(".")
+        others = [n for n in names if n != op.name]
+        traced = layer and re.sub(r"_\d+$", "", node) in HANDLERS  # torch's name of a call, no layer's
+        free = traced and not any(n == layer or n.startswith(f"{layer}.") for n in others)
+        names[len(result)] = layer if free else op.name
+        result.append(replace(op, name=names[len(result)]))
+    return graph.replace(ops=tuple(result))
+
+
 PASSES: Mapping[str, Callable[[Graph], Graph]] = {
     "prune": prune,  # what torch traced and nobody reads
     "fold_affine": fold_affine,  # BatchNorm into convolutions
     "fuse_activation": fuse_activation,  # ReLU into what it follows
     "fold_padding": fold_padding,  # explicit padding into convolutions
     "fold_stride": fold_stride,  # every k-th pixel into 1x1 convolutions
+    "name_by_layer": name_by_layer,  # operators as the user named the layers
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import InputError
+from edgedistill.runners.native import hidden_stderr
 
 # module with Interpreter and OpResolverType -> (distribution for the version, module of the file's schema)
 RUNTIMES: dict[str, tuple[str, str]] = {
@@ -81,12 +82,15 @@ class LiteRt:
     def _open(self, model: bytes) -> Any:
         resolvers = self._runtime.OpResolverType
         try:
-            interpreter = self._runtime.Interpreter(
-                model_content=model,
-                num_threads=self._threads,
-                experimental_op_resolver_type=resolvers.BUILTIN_REF if self._reference else resolvers.AUTO,
-            )
-            interpreter.allocate_tensors()
+            with hidden_stderr():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+                interpreter = self._runtime.Interpreter(
+                    model_content=model,
+                    num_threads=self._threads,
+                    experimental_op_resolver_type=resolvers.BUILTIN_REF
+                    if self._reference
+                    else resolvers.AUTO,
+                )
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"LiteRT {self.version} cannot load the model: {_first_line(error)}",

@@ -49,14 +49,21 @@ TEACHERS: Mapping[str, TeacherKind] = {
     ),
     "exported": TeacherKind("FILE.pt2", "a network saved by torch.export", exported.load),
     "onnx": TeacherKind("FILE.onnx", "an ONNX model, run by ONNX Runtime", onnx.load),
-    "timm": TeacherKind("timm:NAME", "a pretrained network of timm", timm.load, "edgedistill[timm]"),
+    "timm": TeacherKind(
+        "timm:NAME or timm:NAME@FILE",
+        "a network of timm, pretrained or with weights of yours",
+        timm.load,
+        "edgedistill[timm]",
+    ),
     "hf": TeacherKind(
         "hf:NAME or hf:FOLDER",
         "an image classifier of Hugging Face transformers",
         huggingface.load,
         "edgedistill[hf]",
     ),
-    "keras": TeacherKind("keras:FILE", "a Keras model", keras.load, "edgedistill[tensorflow]"),
+    "keras": TeacherKind(
+        "keras:FILE or keras:FOLDER", "a Keras model or a SavedModel", keras.load, "edgedistill[tensorflow]"
+    ),
     "python": TeacherKind(
         "module:callable", "a function that returns a torch module with its weights", module.load
     ),
@@ -92,16 +99,31 @@ def load(
     mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)
     before = preprocess.Preprocess(channels, size, mean, std)
 
-    def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def answers(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = [
             loaded.forward(before(np.asarray(images_NHWC[start : start + section.batch])))
             for start in range(0, len(images_NHWC), section.batch)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, classes), dtype=np.float32)
 
-    _try_out(logits, classes, image_shape, section)
+    first = _try_out(answers, classes, image_shape, section)
     fingerprint = hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
-    return Teacher(loaded.name, logits, fingerprint, loaded.parameters, loaded.notes)
+    if not _are_probabilities(first):
+        return Teacher(loaded.name, answers, fingerprint, loaded.parameters, loaded.notes)
+
+    def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.log(np.maximum(answers(images_NHWC), _LEAST_PROBABILITY))
+
+    note = "the teacher answers with probabilities: their logarithms are taken as logits"
+    return Teacher(loaded.name, logits, fingerprint, loaded.parameters, (*loaded.notes, note))
+
+
+_LEAST_PROBABILITY = np.float32(1e-7)
+
+
+def _are_probabilities(row: NDArray[np.float32]) -> bool:
+    """Whether a teacher ends in softmax: log p is its logits but for a constant, which softmax ignores."""
+    return bool(row.shape[-1] > 1 and (row >= 0).all() and abs(float(row.sum()) - len(row)) < 1e-3)
 
 
 def _kind(spec: str) -> tuple[str, str]:
@@ -135,7 +157,7 @@ def _try_out(
     classes: int,
     image_shape: tuple[int, int, int],
     section: TeacherSection,
-) -> None:
+) -> NDArray[np.float32]:
     where = f"teacher {section.spec}"
     shape = list(image_shape)
     try:
@@ -155,3 +177,4 @@ def _try_out(
             where=where,
             fix="use a teacher trained on these classes, or a data set with the teacher's",
         )
+    return out

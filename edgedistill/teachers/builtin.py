@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.resources import as_file
 
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import builtin_models
-from edgedistill.teachers.checkpoint import into, read_safetensors
+from edgedistill.teachers.checkpoint import fill, read_safetensors
 from edgedistill.teachers.loaded import Loaded, Request
+from edgedistill.teachers.module import from_module
 
 ARCHITECTURE = "edgedistill.teachers.architectures:digits_teacher"
 
@@ -22,5 +22,6 @@ def load(request: Request) -> Loaded:
             raise TeacherError(
                 "the built-in teacher is missing", where=str(path), fix="install edgedistill again"
             )
-        loaded = into(digits_teacher(), read_safetensors(path), path, ARCHITECTURE, ())
-        return replace(loaded, name="digits")
+        module = digits_teacher()
+        fill(module, read_safetensors(path), path, ARCHITECTURE)
+        return from_module(module, "digits", ARCHITECTURE)

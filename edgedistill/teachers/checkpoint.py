@@ -28,11 +28,7 @@ def load(request: Request) -> Loaded:
     """FILE@module:callable; the callable builds the network that the weights belong to."""
     file_text, at, architecture = request.body.rpartition("@")
     path = Path(file_text if at else request.body).expanduser()
-    if not path.is_file():
-        raise TeacherError("no such file", where=str(path), fix="check the path (teacher.spec or --teacher)")
-    content = (
-        read_safetensors(path) if path.suffix.lower() == ".safetensors" else _torch_file(path, request.trust)
-    )
+    content = _content(path, request.trust)
     from torch import nn
 
     if isinstance(content, nn.Module):  # a pickled module, which only --trust lets through
@@ -45,23 +41,30 @@ def load(request: Request) -> Loaded:
             fix=f"name the function that builds the network: {path}@package.module:callable "
             "(CIFAR ResNets: edgedistill.teachers.architectures:cifar_resnet20), or give a .pt2 or .onnx",
         )
-    return into(
-        build(architecture, request.classes, where=f"teacher {request.spec}"),
-        state,
-        path,
-        architecture,
-        notes,
-    )
+    module = build(architecture, request.classes, where=f"teacher {request.spec}")
+    stripped = fill(module, state, path, architecture)
+    return from_module(module, path.stem, architecture, notes=(*notes, *stripped))
 
 
-def into(
-    module: nn.Module,
-    state: Mapping[str, torch.Tensor],
-    path: Path,
-    architecture: str,
-    notes: tuple[str, ...],
-) -> Loaded:
-    """Fills ``module`` with ``state``, prefixes stripped; any mismatch is an error that lists it."""
+def read_state(path: Path, trust: bool) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """The state dict of a weight file, and notes that say where it was found."""
+    return find_state(_content(path, trust), path)
+
+
+def _content(path: Path, trust: bool) -> object:
+    if not path.is_file():
+        raise TeacherError("no such file", where=str(path), fix="check the path (teacher.spec or --teacher)")
+    return read_safetensors(path) if path.suffix.lower() == ".safetensors" else _torch_file(path, trust)
+
+
+def fill(
+    module: nn.Module, state: Mapping[str, torch.Tensor], path: Path, architecture: str
+) -> tuple[str, ...]:
+    """Fills ``module`` with ``state``, prefixes stripped, and returns notes on that.
+
+    Raises:
+        TeacherError: keys or shapes differ; both sides are listed.
+    """
     expected = module.state_dict()
     state, stripped = strip_prefixes(state, expected)
     missing = [k for k in expected if k not in state and not k.endswith("num_batches_tracked")]
@@ -89,7 +92,7 @@ def into(
             + (" and the data set with as many classes" if shapes and not missing and not unexpected else ""),
         )
     module.load_state_dict({k: v for k, v in state.items() if k in expected}, strict=False)
-    return from_module(module, path.stem, architecture, notes=(*notes, *stripped))
+    return stripped
 
 
 def find_state(content: object, path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:

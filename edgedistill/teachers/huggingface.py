@@ -48,5 +48,11 @@ def load(request: Request) -> Loaded:
     channels = getattr(module.config, "num_channels", None)
     notes = () if mean_std else ("the model has no preprocessor settings: teacher.normalisation decides",)
     return from_module(
-        module, Path(name).name, request.spec, channels=channels, size=size, mean_std=mean_std, notes=notes
+        module,
+        Path(name).name,
+        f"hf:{type(module).__name__}",
+        channels=channels,
+        size=size,
+        mean_std=mean_std,
+        notes=notes,
     )

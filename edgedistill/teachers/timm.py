@@ -4,39 +4,79 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edgedistill.errors import TeacherError, UnknownNameError
+from edgedistill.teachers import checkpoint
 from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
 
+_KEPT: list[Any] = []  # torch forgets an operator when its library object goes
+
 
 def load(request: Request) -> Loaded:
-    """timm:NAME; its own mean, deviation and input size are taken. Weights come from its cache or the hub."""
-    timm = need("timm", request.spec, "pip install 'edgedistill[timm]'  (timm and the torchvision it needs)")
-    need("torchvision", request.spec, "pip install 'edgedistill[timm]'  (timm imports torchvision)")
-    if not timm.is_model(request.body.split(".")[0]):
-        raise UnknownNameError(
-            "timm network", request.body, timm.list_models(), where=f"teacher {request.spec}"
-        )
+    """timm:NAME, weights from its cache or the hub, or timm:NAME@FILE, weights from a file.
+
+    The network's own mean, deviation and input size are taken.
+    """
+    how = "pip install 'edgedistill[timm]'  (timm and the torchvision it imports)"
+    _make_torchvision_importable()
+    timm = need("timm", request.spec, how)
+    name, _, file = request.body.partition("@")
+    if not timm.is_model(name.split(".")[0]):
+        raise UnknownNameError("timm network", name, timm.list_models(), where=f"teacher {request.spec}")
     try:
-        module = timm.create_model(request.body, pretrained=True)
+        if file:
+            module = timm.create_model(name, pretrained=False, num_classes=request.classes)
+        else:
+            module = timm.create_model(name, pretrained=True)
     except Exception as cause:  # timm, the hub client and the network each raise their own kinds
         raise TeacherError(
             f"timm cannot load it: {type(cause).__name__}: {first_line(cause)}",
             where=f"teacher {request.spec}",
-            fix="check the connection, or download the weights once on a machine that has one",
+            fix=f"check the connection, or give a weight file: timm:{name}@FILE.safetensors",
         ) from cause
+    notes: tuple[str, ...] = ()
+    if file:
+        path = Path(file).expanduser()
+        state, found = checkpoint.read_state(path, request.trust)
+        notes = (*found, *checkpoint.fill(module, state, path, f"timm's {name}"))
     config = module.pretrained_cfg
     height, width = config["input_size"][1:]
     return from_module(
         module,
-        request.body,
-        request.spec,
+        name,
+        f"timm:{name}",
         channels=int(config["input_size"][0]),
         size=(int(height), int(width)),
         mean_std=(tuple(map(float, config["mean"])), tuple(map(float, config["std"]))),
+        notes=notes,
     )
+
+
+def _make_torchvision_importable() -> None:
+    """Declares torchvision's one operator that its import asks for where its compiled part does not load.
+
+    PyPI's torchvision is built for CUDA's torch; beside a CPU build its library is not found and
+    ``import torchvision`` fails on ``torchvision::nms``, which no classifier uses.
+    """
+    import torch
+
+    if importlib.util.find_spec("torchvision") is None or "torchvision" in sys.modules:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+            del sys.modules[name]  # what the failed import left behind
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)
+    except Exception:  # anything else is told by need(), which imports it again
+        return
 
 
 def need(library: str, spec: str, how: str) -> ModuleType:

@@ -12,6 +12,8 @@ import pytest
 from edgedistill.bench.files import check_digests, sha256_of
 from edgedistill.bench.parity import compare, layerwise, parity, verify_dir
 from edgedistill.errors import GateError, InputError, ParityError
+from edgedistill.export import onnx
+from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
 from tests.graphs import random_input
 
@@ -37,6 +39,16 @@ def test_all_runtimes_are_identical(graph: Graph, pristine: Path) -> None:
     (reference,) = (row for row in rows if row.family == "D")
     assert reference.runtime.startswith("litert-reference") and reference.values == 3000
     assert reference.identical == 3000, reference
+
+
+def test_the_qdq_form_is_also_compared_under_default_options(
+    graph: Graph, pristine: Path, tmp_path: Path
+) -> None:
+    meta = Metadata("small", "a test network", graph.labels, 1 / 64, 0, "0")
+    onnx.write(graph, meta, tmp_path / "student.onnx", form="qdq")
+    allowed, defaults = parity(graph, tmp_path, random_input(graph, 20))
+    assert "session.qdqisint8allowed=1" in allowed.note and allowed.identical == allowed.values == 200
+    assert "default options" in defaults.note and defaults.values == 200
 
 
 def test_layerwise_names_the_first_tensor_that_differs(graph: Graph, pristine: Path) -> None:

@@ -94,6 +94,29 @@ def test_early_stop(tmp_path: Path) -> None:
     assert len(logs) < 40
 
 
+class _Falls:
+    """A validation that is best after the first epoch."""
+
+    def __init__(self) -> None:
+        self.values = iter([0.9, 0.8, 0.7])
+        self.averages: list[torch.Tensor] = []
+
+    def __call__(self, net: nn.Module, average: dict[str, torch.Tensor], data: ImageData) -> float:
+        self.averages.append(torch.cat([v.flatten().double() for v in average.values()]))
+        return next(self.values)
+
+
+@pytest.mark.parametrize("patience, kept", [(0, 2), (9, 0)])
+def test_the_last_epoch_is_kept_unless_patience_asks_for_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, kept: int
+) -> None:
+    falls = _Falls()
+    monkeypatch.setattr("edgedistill.distill.loop._validate", falls)
+    net = student()
+    fit(net, toy(), schedule(patience=patience), QuietReporter(), tmp_path, teacher=teacher)
+    assert torch.equal(weights(net), falls.averages[kept])
+
+
 def test_loss_that_is_no_number(tmp_path: Path) -> None:
     def broken(images: np.ndarray) -> np.ndarray:
         return np.full((len(images), 2), np.nan, np.float32)

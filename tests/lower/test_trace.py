@@ -71,6 +71,13 @@ def test_batchnorm_and_relu_are_folded() -> None:
     assert kinds.count("DEPTHWISE_CONV_2D") == 1  # the global average
 
 
+def test_operators_keep_the_names_of_their_layers() -> None:
+    graph = simplify(trace(STUDENTS["resnet"].make(3, 3, width=4), (8, 8, 3)))
+    names = [op.name for op in graph.ops]
+    assert names[:4] == ["stem", "blocks.0.conv1", "blocks.0.conv2", "blocks.0.add"]
+    assert {"blocks.1.conv1", "blocks.1.shortcut", "pool", "flatten", "head"} <= set(names)
+
+
 def test_all_unknown_operators_are_named_at_once() -> None:
     class Odd(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
