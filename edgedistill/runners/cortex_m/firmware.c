@@ -1,4 +1,4 @@
-/* Runs a model on inputs from flash and says by semihosting what it answered and what it took. */
+/* Runs a model on the inputs of this image and says by semihosting what it answered and what it took. */
 #include "model_under_test.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -9,8 +9,11 @@
 #define PRESCALE (*(volatile uint32_t *)(FPGAIO + 0x1Cu))
 #define PAINT 0xA5A5A5A5u
 #define PAINTED_WORDS 4096
+#define TURNS 100000 /* of a loop of two instructions, which checks the counter */
+#define ROW 32       /* bytes per line of output */
 
-extern const int8_t inputs[COUNT * INPUT_BYTES];
+extern const int8_t inputs[], inputs_end[];
+extern uint32_t _bss_end;
 void finish(int code);
 
 static uint32_t arena[(ARENA_BYTES + 3) / 4];
@@ -37,23 +40,37 @@ static void say(const char *text)
     (void)semihosting(0x04, text); /* SYS_WRITE0 */
 }
 
-static void hexadecimal(uint32_t value, int digits)
+static void hexadecimal(char *text, uint32_t value, int digits)
 {
-    char text[10];
     int i;
     for (i = 0; i < digits; i++) {
         text[i] = "0123456789abcdef"[(value >> (4 * (digits - 1 - i))) & 15u];
     }
     text[digits] = '\0';
-    say(text);
 }
 
 static void line(const char *name, uint32_t value)
 {
+    char text[9];
+    hexadecimal(text, value, 8);
     say(name);
     say(" ");
-    hexadecimal(value, 8);
+    say(text);
     say("\n");
+}
+
+static void say_output(void)
+{
+    char text[2 * ROW + 1];
+    int i, k;
+    for (i = 0; i < OUTPUT_BYTES; i += ROW) {
+        for (k = 0; k < ROW && i + k < OUTPUT_BYTES; k++) {
+            hexadecimal(text + 2 * k, (uint8_t)output[i + k], 2);
+        }
+        say(i == 0 ? "output " : "more ");
+        say(text);
+        say("\n");
+    }
 }
 
 static __attribute__((noinline)) uint32_t *stack_pointer(void)
@@ -66,33 +83,41 @@ static __attribute__((noinline)) uint32_t *stack_pointer(void)
 int main(void)
 {
     uint32_t *const top = stack_pointer() - 16;
+    uint32_t *const bottom = top - &_bss_end > PAINTED_WORDS ? top - PAINTED_WORDS : &_bss_end;
+    const int8_t *input;
     uint32_t *p;
-    uint32_t start, spent;
-    int i, k;
+    uint32_t start, spent, turns = TURNS;
     PRESCALE = 0;
-    for (p = top - PAINTED_WORDS; p < top; p++) {
+    for (p = bottom; p < top; p++) {
         *(volatile uint32_t *)p = PAINT;
     }
     start = COUNTER;
     spent = COUNTER - start;
     line("overhead", spent);
-    for (i = 0; i < COUNT; i++) {
+    start = COUNTER;
+    __asm__ volatile(".syntax unified\n1:\tsubs %0, %0, #1\n\tbne 1b" : "+l"(turns) : : "cc");
+    spent = COUNTER - start;
+    line("loop", spent);
+    line("arena", ARENA_BYTES);
+    for (input = inputs; input < inputs_end; input += INPUT_BYTES) {
         start = COUNTER;
-        if (INVOKE(inputs + i * INPUT_BYTES, output, arena) != 0) {
+        if (INVOKE(input, output, arena) != 0) {
             return 1;
         }
         spent = COUNTER - start;
-        for (p = top - PAINTED_WORDS; p < top && *(volatile uint32_t *)p == PAINT; p++) {
-        }
-        if (i == 0) {
+        if (input == inputs) {
+            for (p = bottom; p < top && *(volatile uint32_t *)p == PAINT; p++) {
+            }
             line("stack", (uint32_t)((char *)(top + 16) - (char *)p));
+            line("first", spent);
+            start = COUNTER;
+            if (INVOKE(input, output, arena) != 0) {
+                return 1;
+            }
+            spent = COUNTER - start;
         }
         line("ticks", spent);
-        say("output ");
-        for (k = 0; k < OUTPUT_BYTES; k++) {
-            hexadecimal((uint8_t)output[k], 2);
-        }
-        say("\n");
+        say_output();
     }
     return 0;
 }

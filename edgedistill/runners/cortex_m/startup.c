@@ -1,4 +1,4 @@
-/* From reset to main on a Cortex-M of QEMU's MPS2 boards: vectors, the float unit, data and bss. */
+/* From reset to main on a Cortex-M: vectors, the float unit, data and bss. */
 #include <stdint.h>
 
 extern uint32_t _stack_top, _data_start, _data_end, _data_load, _bss_start, _bss_end;
@@ -28,6 +28,9 @@ void reset(void)
     for (to = &_bss_start; to < &_bss_end; to++) {
         *to = 0;
     }
+#if defined(__ARM_ARCH_6M__)
+    *(volatile uint32_t *)0xE000ED14 |= 1u << 3; /* CCR: a larger core faults on unaligned access, too */
+#endif
 #if defined(__ARM_FP)
     *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* CPACR: full access to the float unit */
     __asm__ volatile("dsb\n\tisb");
