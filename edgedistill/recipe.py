@@ -100,7 +100,8 @@ class BenchSection(_Section):
     runs: int = Field(200, ge=10)
     warmup: int = Field(20, ge=0)
     threads: int = Field(1, ge=1)
-    cc: str = Field("arm-none-eabi-gcc", min_length=1)  # GCC that compiles firmware for emulated boards
+    emulated_inputs: int = Field(100, ge=1)  # test inputs that firmware runs on an emulated board
+    cc: str = Field("arm-none-eabi-gcc", min_length=1)  # GCC that compiles that firmware
 
 
 class Recipe(_Section):

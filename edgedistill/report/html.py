@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 MAX_PAIRS = 8  # most confused pairs that are listed
+QUANTITIES = {
+    "macs": "MACs",
+    "model_bytes": "model size",
+    "stack_bytes": "stack",
+    "ram_bytes": "RAM",
+    "flash_bytes": "flash",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,10 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
     ran = [p for p in record.parity if p.how != "not run"]
     same = sum(p.identical == p.values for p in ran)
     speed = Card("Speed", people.MISSING, "no latency was measured")
-    if best:
+    counted = people.on_device(record, "instructions")
+    if counted is not None:
+        speed = Card("Speed", people.instructions(counted), "for one inference, emulated")
+    elif best:
         runtime, fast, slow = best
         if slow is None:
             speed = Card("Speed", people.milliseconds(fast), f"{runtime}, median")
@@ -224,9 +234,7 @@ def _flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 def _quantity(measurement: Measurement) -> str:
     """A quantity's name for people."""
-    return {"macs": "MACs", "model_bytes": "model size"}.get(
-        measurement.quantity, measurement.quantity.replace("_", " ")
-    )
+    return QUANTITIES.get(measurement.quantity, measurement.quantity.replace("_", " "))
 
 
 def _percentiles(measurement: Measurement) -> str:
