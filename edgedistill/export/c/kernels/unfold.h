@@ -1,4 +1,4 @@
-/* CONV_2D as a matrix product: two output positions are unfolded, then met by two channels at a time. */
+/* CONV_2D: its structure, and the windows of two output positions unfolded into columns. */
 
 typedef struct {
     const int8_t *weights; /* per pair of channels: four of the first, four of the second, ... */
@@ -133,108 +133,6 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
     EDGE_WINDOW(c, x, row, column, to, edge_unfold, edge_fill);
     (void)edge_fill(to, 0, c->depth - (int32_t)(to - start));
 #endif
-}
-
-/* acc += two positions x two channels; acc is (first position, second position) of each channel in turn. */
-#if defined(EDGE_ASSEMBLY)
-#define EDGE_DOT_STEP                                       \
-    "ldmia r0!, {r8, r9, r10, r11}\n\t"                     \
-    "ldrd r12, lr, [r1], #8\n\t"                            \
-    "sxtb16 r3, r12\n\t"                                    \
-    "sxtb16 r12, r12, ror #8\n\t"                           \
-    "smlad r4, r3, r8, r4\n\t"                              \
-    "smlad r5, r3, r10, r5\n\t"                             \
-    "smlad r4, r12, r9, r4\n\t"                             \
-    "smlad r5, r12, r11, r5\n\t"                            \
-    "sxtb16 r3, lr\n\t"                                     \
-    "sxtb16 lr, lr, ror #8\n\t"                             \
-    "smlad r6, r3, r8, r6\n\t"                              \
-    "smlad r7, r3, r10, r7\n\t"                             \
-    "smlad r6, lr, r9, r6\n\t"                              \
-    "smlad r7, lr, r11, r7\n\t"
-
-EDGE_NAKED static void edge_dot(const edge_column_t *x EDGE_UNUSED, const int8_t *w EDGE_UNUSED,
-                                int32_t depth EDGE_UNUSED, int32_t *acc EDGE_UNUSED)
-{
-    __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
-            "ldmia r3, {r4, r5, r6, r7}\n\t"
-            "subs r2, r2, #16\n\t"
-            "blt 2f\n"
-            "1:\n\t" EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP
-            "subs r2, r2, #16\n\t"
-            "bge 1b\n"
-            "2:\n\t"
-            "adds r2, r2, #16\n\t"
-            "beq 4f\n"
-            "3:\n\t" EDGE_DOT_STEP
-            "subs r2, r2, #4\n\t"
-            "bne 3b\n"
-            "4:\n\t"
-            "ldr r3, [sp]\n\t"
-            "stmia r3, {r4, r5, r6, r7}\n\t"
-            "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
-}
-#elif EDGE_DSP
-static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
-{
-    for (; depth > 0; depth -= 4) {
-        const uint32_t a = edge_load(w);
-        const uint32_t b = edge_load(w + 4);
-        acc[0] = edge_smlad(edge_odd(a), x[1], edge_smlad(edge_even(a), x[0], acc[0]));
-        acc[1] = edge_smlad(edge_odd(a), x[3], edge_smlad(edge_even(a), x[2], acc[1]));
-        acc[2] = edge_smlad(edge_odd(b), x[1], edge_smlad(edge_even(b), x[0], acc[2]));
-        acc[3] = edge_smlad(edge_odd(b), x[3], edge_smlad(edge_even(b), x[2], acc[3]));
-        x += 4;
-        w += 8;
-    }
-}
-#else
-static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
-{
-    const int8_t *const second = x + depth;
-    int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
-    int32_t k, i;
-    for (k = 0; k < depth; k += 4) {
-        for (i = k; i < k + 4; i++) {
-            a0 += x[i] * w[0];
-            a1 += second[i] * w[0];
-            b0 += x[i] * w[4];
-            b1 += second[i] * w[4];
-            w++;
-        }
-        w += 4;
-    }
-    acc[0] = a0;
-    acc[1] = a1;
-    acc[2] = b0;
-    acc[3] = b1;
-}
-#endif
-
-/* All channels of the two positions in scratch; y1 may be y0, which then keeps the first. */
-static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scratch, int8_t *y0, int8_t *y1)
-{
-    const edge_column_t *const x = (const edge_column_t *)(const void *)scratch;
-    const edge_channel_t *channel = c->channels;
-    const int8_t *w = c->weights;
-    const int32_t zero = c->out_zero;
-    int32_t left;
-    for (left = c->out_channels; left > 0; left -= 2) {
-        int32_t acc[4];
-        acc[0] = acc[1] = channel[0].bias;
-        acc[2] = acc[3] = channel[1].bias;
-        edge_dot(x, w, c->depth, acc);
-        w += 2 * c->depth;
-        y1[0] = edge_requantise(acc[1], channel[0].scale, zero);
-        y0[0] = edge_requantise(acc[0], channel[0].scale, zero);
-        if (left > 1) {
-            y1[1] = edge_requantise(acc[3], channel[1].scale, zero);
-            y0[1] = edge_requantise(acc[2], channel[1].scale, zero);
-        }
-        y0 += 2;
-        y1 += 2;
-        channel += 2;
-    }
 }
 
 /* Unfolds the positions p and p + 1 of the output in raster order (the last may stand alone). */
