@@ -1,4 +1,4 @@
-/* CONV_2D: its structure, and the windows of two output positions unfolded into columns. */
+/* CONV_2D: its structure, and the windows of a few output positions unfolded into columns. */
 
 typedef struct {
     const int8_t *weights; /* per pair of channels: four of the first, four of the second, ... */
@@ -13,30 +13,31 @@ typedef struct {
 } edge_conv_t;
 
 #if EDGE_DSP
-/* Columns: per four products the words (0, 2) and (1, 3) of the first position, then of the second. */
+/* Columns: per four products the words (0, 2) of all positions, then the words (1, 3). */
 typedef edge_word_t edge_column_t;
-#define EDGE_COLUMN(scratch, depth, second) ((edge_column_t *)(void *)(scratch) + 2 * (second))
+#define EDGE_POSITIONS 3
+#define EDGE_COLUMN(scratch, depth, i) ((edge_column_t *)(void *)(scratch) + (i))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
     for (; count >= 16; count -= 16) {
         const uint32_t a = edge_load(x), b = edge_load(x + 4), c = edge_load(x + 8), d = edge_load(x + 12);
         to[0] = edge_even(a);
-        to[1] = edge_odd(a);
-        to[4] = edge_even(b);
-        to[5] = edge_odd(b);
-        to[8] = edge_even(c);
-        to[9] = edge_odd(c);
-        to[12] = edge_even(d);
-        to[13] = edge_odd(d);
-        to += 16;
+        to[3] = edge_odd(a);
+        to[6] = edge_even(b);
+        to[9] = edge_odd(b);
+        to[12] = edge_even(c);
+        to[15] = edge_odd(c);
+        to[18] = edge_even(d);
+        to[21] = edge_odd(d);
+        to += 24;
         x += 16;
     }
     for (; count > 0; count -= 4) {
         const uint32_t v = edge_load(x);
         to[0] = edge_even(v);
-        to[1] = edge_odd(v);
-        to += 4;
+        to[3] = edge_odd(v);
+        to += 6;
         x += 4;
     }
     return to;
@@ -47,15 +48,16 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
     const uint32_t v = edge_pack(zero, zero);
     for (; count > 0; count -= 4) {
         to[0] = v;
-        to[1] = v;
-        to += 4;
+        to[3] = v;
+        to += 6;
     }
     return to;
 }
 #else
-/* Columns: the bytes of the first position, then of the second. */
+/* Columns: the bytes of one position after the other. */
 typedef int8_t edge_column_t;
-#define EDGE_COLUMN(scratch, depth, second) ((scratch) + (second) * (depth))
+#define EDGE_POSITIONS 2
+#define EDGE_COLUMN(scratch, depth, i) ((scratch) + (i) * (depth))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
@@ -115,12 +117,12 @@ static inline int8_t *edge_fill_bytes(int8_t *to, int32_t zero, int32_t count)
 #endif
 
 static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int32_t row, int32_t column,
-                                      int8_t *scratch, int32_t second)
+                                      int8_t *scratch, int32_t i)
 {
-    edge_column_t *to = EDGE_COLUMN(scratch, c->depth, second);
+    edge_column_t *to = EDGE_COLUMN(scratch, c->depth, i);
 #if EDGE_DSP
     if ((c->in_channels & 3) != 0) { /* words would straddle the rows: bytes first, behind the columns */
-        int8_t *const bytes = scratch + 4 * c->depth;
+        int8_t *const bytes = scratch + 2 * EDGE_POSITIONS * c->depth;
         int8_t *t = bytes;
         EDGE_WINDOW(c, x, row, column, t, edge_copy_bytes, edge_fill_bytes);
         (void)edge_fill_bytes(t, 0, c->depth - (int32_t)(t - bytes));
@@ -135,18 +137,18 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
 #endif
 }
 
-/* Unfolds the positions p and p + 1 of the output in raster order (the last may stand alone). */
-static void edge_unfold_pair(const edge_conv_t *c, const int8_t *x, int32_t p, int8_t *scratch)
+/* Unfolds count positions of the output in raster order, from p on. */
+static void edge_unfold_positions(const edge_conv_t *c, const int8_t *x, int32_t p, int32_t count, int8_t *scratch)
 {
     int32_t row = p / c->out_width;
     int32_t column = p - row * c->out_width;
-    edge_gather(c, x, row, column, scratch, 0);
-    column++;
-    if (column == c->out_width) {
-        column = 0;
-        row++;
-    }
-    if (row < c->out_height) {
-        edge_gather(c, x, row, column, scratch, 1);
+    int32_t i;
+    for (i = 0; i < count; i++) {
+        edge_gather(c, x, row, column, scratch, i);
+        column++;
+        if (column == c->out_width) {
+            column = 0;
+            row++;
+        }
     }
 }
