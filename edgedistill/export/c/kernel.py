@@ -28,7 +28,7 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "dsp": Kernel("dsp.h", ("base",)),
         "requantise": Kernel("requantise.h", ("base",)),
         "high": Kernel("high.h", ("base",)),
-        "add": Kernel("add.h", ("high",)),
+        "add": Kernel("add.h", ("dsp", "high")),
         "add_float": Kernel("add_float.h", ("requantise",)),
         "mul": Kernel("mul.h", ("high",)),
         "mul_float": Kernel("mul_float.h", ("requantise",)),
