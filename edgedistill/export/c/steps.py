@@ -26,7 +26,7 @@ def steps(graph: Graph) -> tuple[Step, ...]:
         elif waiting is not None:
             other = other_input(waiting, op)
             found.append(
-                Step((waiting, op), (other,), _unfold_bytes(graph, waiting) + _pair_bytes(graph, op))
+                Step((waiting, op), (other,), _unfold_bytes(graph, waiting) + _tile_bytes(graph, op))
             )
             waiting = None
         else:
@@ -94,10 +94,10 @@ def _scratch_bytes(graph: Graph, op: Op) -> int:
 
 
 def _unfold_bytes(graph: Graph, op: Op) -> int:
-    """Two columns of int16, and one of bytes where rows of the window are no whole words."""
+    """Three columns of int16, and one of bytes where rows of the window are no whole words."""
     straddles = graph.tensors[op.inputs[0]].shape[3] % 4 != 0
-    return (5 if straddles else 4) * depth(graph, op)
+    return (7 if straddles else 6) * depth(graph, op)
 
 
-def _pair_bytes(graph: Graph, op: Op) -> int:
-    return -(-2 * graph.tensors[op.outputs[0]].shape[3] // 4) * 4
+def _tile_bytes(graph: Graph, op: Op) -> int:
+    return -(-3 * graph.tensors[op.outputs[0]].shape[3] // 4) * 4

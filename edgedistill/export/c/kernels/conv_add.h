@@ -6,14 +6,14 @@
     {                                                                                                 \
         const int32_t positions = c->out_height * c->out_width;                                       \
         const int32_t channels = c->out_channels;                                                     \
-        int8_t *const pair = scratch; /* in front of the columns */                                   \
+        int8_t *const tile = scratch; /* in front of the columns */                                   \
         int32_t p;                                                                                    \
-        scratch += (2 * channels + 3) & ~3;                                                           \
-        for (p = 0; p < positions; p += 2) {                                                          \
-            const int32_t count = edge_least(positions - p, 2);                                       \
+        scratch += (EDGE_POSITIONS * channels + 3) & ~3;                                              \
+        for (p = 0; p < positions; p += EDGE_POSITIONS) {                                             \
+            const int32_t count = edge_least(positions - p, EDGE_POSITIONS);                          \
             const int32_t at = p * channels;                                                          \
-            edge_unfold_pair(c, x, p, scratch);                                                       \
-            edge_outputs(c, scratch, pair, count > 1 ? pair + channels : pair);                       \
-            edge_##add(sum, pair, other + at, y + at, count * channels);                              \
+            edge_unfold_positions(c, x, p, count, scratch);                                           \
+            edge_outputs(c, scratch, tile, count);                                                    \
+            edge_##add(sum, tile, other + at, y + at, count * channels);                              \
         }                                                                                             \
     }

@@ -57,4 +57,16 @@ static inline uint32_t edge_pack(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16);
 }
+
+/* The lower halves of x and y */
+static inline uint32_t edge_lower(uint32_t x, uint32_t y)
+{
+    return (x & 0xFFFFu) | (y << 16);
+}
+
+/* The upper halves of x and y */
+static inline uint32_t edge_upper(uint32_t x, uint32_t y)
+{
+    return (x >> 16) | (y & 0xFFFF0000u);
+}
 #endif

@@ -107,15 +107,25 @@ static EDGE_NOINLINE int32_t edge_round_twice(uint64_t p, int32_t exponent)
 
 static EDGE_NOINLINE int8_t edge_requantise(int32_t acc, edge_scale_t scale, int32_t zero)
 {
-    uint64_t a = acc < 0 ? 0u - (uint64_t)(int64_t)acc : (uint64_t)acc;
-    int32_t exponent = (int32_t)(scale >> 23) - 150;
-    const uint32_t excess = edge_excess(a);
+    const uint32_t mantissa = (scale & 0x7FFFFFu) | 0x800000u;
+    const uint32_t a = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc;
+    const int32_t exponent = (int32_t)(scale >> 23) - 150;
     int32_t r;
-    if (excess != 0u) {
-        a = edge_shift(a, excess);
-        exponent += (int32_t)excess;
+    if (a < 0x1000000u && exponent >= -74 && exponent <= -11) {
+        /* Eleven bits of fraction: unless they lie beside a half, the float's own rounding, which moves a
+           value below 4096 by 2**-13 at most, changes nothing. */
+        const uint64_t p = ((uint64_t)a * mantissa) >> (-exponent - 11);
+        const uint32_t fraction = (uint32_t)p & 0x7FFu;
+        if (fraction != 0x3FFu && fraction != 0x400u) {
+            r = (p >> 23) != 0u ? 4096 : (int32_t)(((uint32_t)p + 0x400u) >> 11);
+            return edge_clamp((acc < 0 ? -r : r) + zero);
+        }
     }
-    r = edge_round_twice(a * ((scale & 0x7FFFFFu) | 0x800000u), exponent);
+    {
+        const uint32_t excess = edge_excess(a);
+        const uint64_t rounded = excess != 0u ? edge_shift(a, excess) : a;
+        r = edge_round_twice(rounded * mantissa, exponent + (int32_t)excess);
+    }
     return edge_clamp((acc < 0 ? -r : r) + zero);
 }
 #endif

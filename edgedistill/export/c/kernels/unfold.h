@@ -1,4 +1,4 @@
-/* CONV_2D as a matrix product: two output positions are unfolded, then met by two channels at a time. */
+/* CONV_2D: its structure, and the windows of a few output positions unfolded into columns. */
 
 typedef struct {
     const int8_t *weights; /* per pair of channels: four of the first, four of the second, ... */
@@ -13,30 +13,31 @@ typedef struct {
 } edge_conv_t;
 
 #if EDGE_DSP
-/* Columns: per four products the words (0, 2) and (1, 3) of the first position, then of the second. */
+/* Columns: per four products the words (0, 2) of all positions, then the words (1, 3). */
 typedef edge_word_t edge_column_t;
-#define EDGE_COLUMN(scratch, depth, second) ((edge_column_t *)(void *)(scratch) + 2 * (second))
+#define EDGE_POSITIONS 3
+#define EDGE_COLUMN(scratch, depth, i) ((edge_column_t *)(void *)(scratch) + (i))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
     for (; count >= 16; count -= 16) {
         const uint32_t a = edge_load(x), b = edge_load(x + 4), c = edge_load(x + 8), d = edge_load(x + 12);
         to[0] = edge_even(a);
-        to[1] = edge_odd(a);
-        to[4] = edge_even(b);
-        to[5] = edge_odd(b);
-        to[8] = edge_even(c);
-        to[9] = edge_odd(c);
-        to[12] = edge_even(d);
-        to[13] = edge_odd(d);
-        to += 16;
+        to[3] = edge_odd(a);
+        to[6] = edge_even(b);
+        to[9] = edge_odd(b);
+        to[12] = edge_even(c);
+        to[15] = edge_odd(c);
+        to[18] = edge_even(d);
+        to[21] = edge_odd(d);
+        to += 24;
         x += 16;
     }
     for (; count > 0; count -= 4) {
         const uint32_t v = edge_load(x);
         to[0] = edge_even(v);
-        to[1] = edge_odd(v);
-        to += 4;
+        to[3] = edge_odd(v);
+        to += 6;
         x += 4;
     }
     return to;
@@ -47,15 +48,16 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
     const uint32_t v = edge_pack(zero, zero);
     for (; count > 0; count -= 4) {
         to[0] = v;
-        to[1] = v;
-        to += 4;
+        to[3] = v;
+        to += 6;
     }
     return to;
 }
 #else
-/* Columns: the bytes of the first position, then of the second. */
+/* Columns: the bytes of one position after the other. */
 typedef int8_t edge_column_t;
-#define EDGE_COLUMN(scratch, depth, second) ((scratch) + (second) * (depth))
+#define EDGE_POSITIONS 2
+#define EDGE_COLUMN(scratch, depth, i) ((scratch) + (i) * (depth))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
@@ -115,12 +117,12 @@ static inline int8_t *edge_fill_bytes(int8_t *to, int32_t zero, int32_t count)
 #endif
 
 static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int32_t row, int32_t column,
-                                      int8_t *scratch, int32_t second)
+                                      int8_t *scratch, int32_t i)
 {
-    edge_column_t *to = EDGE_COLUMN(scratch, c->depth, second);
+    edge_column_t *to = EDGE_COLUMN(scratch, c->depth, i);
 #if EDGE_DSP
     if ((c->in_channels & 3) != 0) { /* words would straddle the rows: bytes first, behind the columns */
-        int8_t *const bytes = scratch + 4 * c->depth;
+        int8_t *const bytes = scratch + 2 * EDGE_POSITIONS * c->depth;
         int8_t *t = bytes;
         EDGE_WINDOW(c, x, row, column, t, edge_copy_bytes, edge_fill_bytes);
         (void)edge_fill_bytes(t, 0, c->depth - (int32_t)(t - bytes));
@@ -135,120 +137,18 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
 #endif
 }
 
-/* acc += two positions x two channels; acc is (first position, second position) of each channel in turn. */
-#if defined(EDGE_ASSEMBLY)
-#define EDGE_DOT_STEP                                       \
-    "ldmia r0!, {r8, r9, r10, r11}\n\t"                     \
-    "ldrd r12, lr, [r1], #8\n\t"                            \
-    "sxtb16 r3, r12\n\t"                                    \
-    "sxtb16 r12, r12, ror #8\n\t"                           \
-    "smlad r4, r3, r8, r4\n\t"                              \
-    "smlad r5, r3, r10, r5\n\t"                             \
-    "smlad r4, r12, r9, r4\n\t"                             \
-    "smlad r5, r12, r11, r5\n\t"                            \
-    "sxtb16 r3, lr\n\t"                                     \
-    "sxtb16 lr, lr, ror #8\n\t"                             \
-    "smlad r6, r3, r8, r6\n\t"                              \
-    "smlad r7, r3, r10, r7\n\t"                             \
-    "smlad r6, lr, r9, r6\n\t"                              \
-    "smlad r7, lr, r11, r7\n\t"
-
-EDGE_NAKED static void edge_dot(const edge_column_t *x EDGE_UNUSED, const int8_t *w EDGE_UNUSED,
-                                int32_t depth EDGE_UNUSED, int32_t *acc EDGE_UNUSED)
-{
-    __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
-            "ldmia r3, {r4, r5, r6, r7}\n\t"
-            "subs r2, r2, #16\n\t"
-            "blt 2f\n"
-            "1:\n\t" EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP EDGE_DOT_STEP
-            "subs r2, r2, #16\n\t"
-            "bge 1b\n"
-            "2:\n\t"
-            "adds r2, r2, #16\n\t"
-            "beq 4f\n"
-            "3:\n\t" EDGE_DOT_STEP
-            "subs r2, r2, #4\n\t"
-            "bne 3b\n"
-            "4:\n\t"
-            "ldr r3, [sp]\n\t"
-            "stmia r3, {r4, r5, r6, r7}\n\t"
-            "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
-}
-#elif EDGE_DSP
-static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
-{
-    for (; depth > 0; depth -= 4) {
-        const uint32_t a = edge_load(w);
-        const uint32_t b = edge_load(w + 4);
-        acc[0] = edge_smlad(edge_odd(a), x[1], edge_smlad(edge_even(a), x[0], acc[0]));
-        acc[1] = edge_smlad(edge_odd(a), x[3], edge_smlad(edge_even(a), x[2], acc[1]));
-        acc[2] = edge_smlad(edge_odd(b), x[1], edge_smlad(edge_even(b), x[0], acc[2]));
-        acc[3] = edge_smlad(edge_odd(b), x[3], edge_smlad(edge_even(b), x[2], acc[3]));
-        x += 4;
-        w += 8;
-    }
-}
-#else
-static void edge_dot(const edge_column_t *x, const int8_t *w, int32_t depth, int32_t *acc)
-{
-    const int8_t *const second = x + depth;
-    int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
-    int32_t k, i;
-    for (k = 0; k < depth; k += 4) {
-        for (i = k; i < k + 4; i++) {
-            a0 += x[i] * w[0];
-            a1 += second[i] * w[0];
-            b0 += x[i] * w[4];
-            b1 += second[i] * w[4];
-            w++;
-        }
-        w += 4;
-    }
-    acc[0] = a0;
-    acc[1] = a1;
-    acc[2] = b0;
-    acc[3] = b1;
-}
-#endif
-
-/* All channels of the two positions in scratch; y1 may be y0, which then keeps the first. */
-static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scratch, int8_t *y0, int8_t *y1)
-{
-    const edge_column_t *const x = (const edge_column_t *)(const void *)scratch;
-    const edge_channel_t *channel = c->channels;
-    const int8_t *w = c->weights;
-    const int32_t zero = c->out_zero;
-    int32_t left;
-    for (left = c->out_channels; left > 0; left -= 2) {
-        int32_t acc[4];
-        acc[0] = acc[1] = channel[0].bias;
-        acc[2] = acc[3] = channel[1].bias;
-        edge_dot(x, w, c->depth, acc);
-        w += 2 * c->depth;
-        y1[0] = edge_requantise(acc[1], channel[0].scale, zero);
-        y0[0] = edge_requantise(acc[0], channel[0].scale, zero);
-        if (left > 1) {
-            y1[1] = edge_requantise(acc[3], channel[1].scale, zero);
-            y0[1] = edge_requantise(acc[2], channel[1].scale, zero);
-        }
-        y0 += 2;
-        y1 += 2;
-        channel += 2;
-    }
-}
-
-/* Unfolds the positions p and p + 1 of the output in raster order (the last may stand alone). */
-static void edge_unfold_pair(const edge_conv_t *c, const int8_t *x, int32_t p, int8_t *scratch)
+/* Unfolds count positions of the output in raster order, from p on. */
+static void edge_unfold_positions(const edge_conv_t *c, const int8_t *x, int32_t p, int32_t count, int8_t *scratch)
 {
     int32_t row = p / c->out_width;
     int32_t column = p - row * c->out_width;
-    edge_gather(c, x, row, column, scratch, 0);
-    column++;
-    if (column == c->out_width) {
-        column = 0;
-        row++;
-    }
-    if (row < c->out_height) {
-        edge_gather(c, x, row, column, scratch, 1);
+    int32_t i;
+    for (i = 0; i < count; i++) {
+        edge_gather(c, x, row, column, scratch, i);
+        column++;
+        if (column == c->out_width) {
+            column = 0;
+            row++;
+        }
     }
 }
