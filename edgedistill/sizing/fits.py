@@ -40,7 +40,7 @@ class Needs:
 
 
 def needs(graph: Graph, *, as_c: bool) -> Needs:
-    """Of a float graph, lowered with dummy ranges; the arena of C has its scratch, and values overwritten in place."""
+    """Of a float graph, lowered with dummy ranges; C counts its scratch, and overwrites in place."""
     integer = to_integer(graph, ranges.choose(graph, {}))
     arena = c.memory(integer) if as_c else plan.arena(integer)
     return Needs(

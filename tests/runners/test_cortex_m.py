@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import struct
 import sys
@@ -55,7 +56,7 @@ def test_ticks_are_instructions_to_the_instruction() -> None:
 def test_memories_of_a_machine_do_not_overlap() -> None:
     for name, machine in MACHINES.items():
         regions = sorted((machine.flash, machine.ram, machine.inputs), key=lambda r: r.origin)
-        for one, other in zip(regions, regions[1:], strict=False):
+        for one, other in itertools.pairwise(regions):
             assert one.origin + one.length <= other.origin, name
 
 
