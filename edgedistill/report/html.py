@@ -85,7 +85,8 @@ def _sentence(record: BuildRecord) -> str:
     int8, real = people.primary_size(record)
     if int8:
         smaller = f", {real / int8:.1f} times smaller than in float32" if real else ""
-        parts.append(f"it takes {people.size(int8)}{smaller}")
+        flash = " of flash" if people.on_device(record, "flash_bytes") is not None else ""
+        parts.append(f"it takes {people.size(int8)}{flash}{smaller}")
     ran = [p for p in record.parity if p.how != "not run"]
     if ran:
         same = sum(p.identical == p.values for p in ran)
@@ -140,6 +141,8 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
             people.size(int8),
             f"{real / int8:.1f}× smaller than {people.size(real)} in float32"
             if int8 and real
+            else "of flash, emulated"
+            if people.on_device(record, "flash_bytes") is not None
             else "int8 file",
             "good" if int8 and real and int8 < real else "plain",
         ),

@@ -122,6 +122,7 @@ def parity_words(parity: Parity) -> str:
     """One runtime's verdict."""
     if parity.how == "not run":
         return MISSING
+    emulated = ", emulated" if parity.how == "emulated" else ""
     if parity.identical == parity.values:
-        return "identical"
-    return f"{count(parity.values - parity.identical)} differ, at most {parity.max_lsb} LSB"
+        return f"identical{emulated}"
+    return f"{count(parity.values - parity.identical)} differ, at most {parity.max_lsb} LSB{emulated}"

@@ -108,6 +108,9 @@ int main(void)
         if (input == inputs) {
             for (p = bottom; p < top && *(volatile uint32_t *)p == PAINT; p++) {
             }
+            if (p == bottom) {
+                return 2;
+            }
             line("stack", (uint32_t)((char *)(top + 16) - (char *)p));
             line("first", spent);
             start = COUNTER;

@@ -16,6 +16,7 @@ _TOLERANCE = 16  # instructions around the loop
 _LINE = re.compile(r"(overhead|loop|arena|stack|first|ticks|output|more) ([0-9a-f]+)")
 _CODES = {  # of firmware.c and startup.c
     1: "the model refused its input",
+    2: "its stack is deeper than what was left of RAM, or than 16 KiB",
     99: "the program faulted (a wrong address, or an instruction that this core lacks)",
 }
 
@@ -37,8 +38,17 @@ def emulate(image: Path, name: str, machine: Machine, *, seconds: float) -> Said
     Raises:
         GateError: it faults, says something else than inferences, or takes longer than ``seconds``.
     """
-    quiet = ("-nographic", "-monitor", "none", "-serial", "null")
-    host = ("-semihosting-config", "enable=on,target=native", "-icount", f"shift={ICOUNT_SHIFT}")
+    quiet = (
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "null",
+        "-chardev",
+        "stdio,id=said,signal=off",
+    )
+    host = ("-semihosting-config", "enable=on,target=native,chardev=said", "-icount", f"shift={ICOUNT_SHIFT}")
     ended = programs.run([QEMU, "-M", name, *quiet, *host, "-kernel", image], seconds=seconds)
     if ended.code != 0:
         reason = _CODES.get(ended.code, f"QEMU ended with {ended.code}: {ended.last_words}")
