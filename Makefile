@@ -1,11 +1,12 @@
 # Two commands: `make demo` builds a student from the built-in teacher; `make test` proves the project.
+# `make devices` installs the compiler and the emulator of microcontrollers, which some tests need (Debian, root).
 # `make extras` proves what needs TensorFlow, timm or transformers, in an environment of its own (2 GB).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test extras clean
+.PHONY: demo test devices extras clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -15,6 +16,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -c pyproject.toml tests $(PYTEST_ARGS)
+
+devices:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
 
 extras: $(VENV)-extras/.installed
 	$(VENV)-extras/bin/pytest -c pyproject.toml tests/teachers tests/runners $(PYTEST_ARGS)

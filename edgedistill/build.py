@@ -33,6 +33,7 @@ from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import Recipe
 from edgedistill.record import BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable, key
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
@@ -70,7 +71,8 @@ def build(
         data = data_sets.load(section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust)
         for text in data.warnings:
             run.warn(text)
-        _trace_student(run, spec, data)  # an operator that we lack shows here, not after training
+        # an operator that we lack, and a device that is too small, show here, not after training
+        fits.check(_trace_student(run, spec, data), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )

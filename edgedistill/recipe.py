@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgedistill import units
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.tables import keys, parse_toml, read_text, unknown_key, validate
+from edgedistill.target import Format, Target
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -90,7 +91,7 @@ class QuantiseSection(_Section):
 
 
 class ExportSection(_Section):
-    formats: tuple[Literal["onnx", "tflite", "coreml"], ...] = ("onnx", "tflite", "coreml")
+    formats: tuple[Format, ...] | None = None  # None: what the target wants, see formats()
     onnx_form: Literal["qlinear", "qdq"] = "qlinear"
     float32: bool = True  # the same student in float32 beside it, for comparison
 
@@ -99,6 +100,8 @@ class BenchSection(_Section):
     runs: int = Field(200, ge=10)
     warmup: int = Field(20, ge=0)
     threads: int = Field(1, ge=1)
+    emulated_inputs: int = Field(100, ge=1)  # test inputs that firmware runs on an emulated board
+    cc: str = Field("arm-none-eabi-gcc", min_length=1)  # GCC that compiles that firmware
 
 
 class Recipe(_Section):
@@ -170,6 +173,16 @@ def budget(recipe: Recipe) -> dict[str, float]:
     return {name: _BUDGET[name](text) for name, text in recipe.budget.items()}
 
 
+def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
+    """What is exported for a device: the recipe's own list, or else what the device wants.
+
+    A microcontroller gets C, and ONNX and TFLite to compare it with on this machine.
+    """
+    if recipe.export.formats is not None:
+        return recipe.export.formats
+    return ("c", "onnx", "tflite") if device.wants("c") else ("onnx", "tflite", "coreml")
+
+
 def to_toml(recipe: Recipe) -> str:
     """The recipe with every default written out; ``load`` gives the same recipe back."""
     values = recipe.model_dump(mode="json", exclude_none=True)
@@ -199,7 +212,7 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
         raise InputError("no target is named", where=f"{where}, targets", fix='targets = ["android-arm64"]')
     if len(set(recipe.targets)) != len(recipe.targets):
         raise InputError("a target is named twice", where=f"{where}, targets", fix="name each target once")
-    if not recipe.export.formats:
+    if recipe.export.formats == ():
         raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
     return recipe
 

@@ -19,7 +19,7 @@ class _Value(BaseModel):
 class Artifact(_Value):
     """One file (or folder) of the output."""
 
-    format: str  # onnx, tflite, coreml, onnx-float32, tflite-float32, golden, ...
+    format: str  # onnx, tflite, coreml, c, onnx-float32, tflite-float32, golden, ...
     path: str  # relative to the record's folder
     sha256: str
     size_bytes: int
@@ -38,7 +38,7 @@ class Accuracy(_Value):
 class Parity(_Value):
     """One runtime against the interpreter, every value compared."""
 
-    runtime: str  # "litert-xnnpack 2.3.0", "onnxruntime 1.32.0", "coreml", ...
+    runtime: str  # "litert-xnnpack 2.3.0", "onnxruntime 1.32.0", "c on mps2-an386, qemu 7.2.17", ...
     artifact: str  # relative path
     family: Literal["F", "D"] = "F"
     how: How = "measured"
@@ -52,9 +52,11 @@ class Parity(_Value):
 class Measurement(_Value):
     """A figure with its provenance."""
 
-    quantity: str  # latency, peak_memory, model_bytes, accuracy, energy, macs, arena, ...
+    # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
+    # ram_bytes, flash_bytes, estimated_latency, estimated_energy
+    quantity: str
     value: float | None
-    unit: str  # ms, bytes, share, mJ, MACs
+    unit: str  # ms, bytes, share, mJ, µJ, instructions
     how: How
     artifact: str = ""
     runtime: str = ""

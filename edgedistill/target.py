@@ -7,17 +7,28 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.tables import parse_toml, read_text
 
 T = TypeVar("T")
-Runtime = Literal["litert", "onnxruntime", "coreml"]
-Format = Literal["onnx", "tflite", "coreml"]
-Runner = Literal["local"]
+Runtime = Literal["litert", "onnxruntime", "coreml", "c"]
+Format = Literal["onnx", "tflite", "coreml", "c"]
+Runner = Literal["local", "cortex-m"]
+Emulator = Literal["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"]
 Positive = Annotated[int, Field(gt=0)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
+Cpu = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
+
+
+def _ordered(band: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < band[0] <= band[1]:
+        raise ValueError("the lower end stands first, and both are above 0")
+    return band
+
+
+Band = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class Fact(BaseModel, Generic[T]):
@@ -37,6 +48,7 @@ class Target(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")  # the file's stem
     title: str = Field(min_length=1)
     isa: Fact[str]
+    cpu: Fact[Cpu] | None = None  # GCC's name for -mcpu
     runtimes: Fact[tuple[Runtime, ...]]
     formats: Fact[tuple[Format, ...]]
     cores: Fact[Positive] | None = None
@@ -44,9 +56,22 @@ class Target(BaseModel):
     ram_bytes: Fact[Positive] | None = None  # of the variant that the source names
     flash_bytes: Fact[Positive] | None = None  # only where storage is part of the device
     features: Fact[Names] | None = None  # instruction set extensions that integer kernels use
+    emulator: Fact[Emulator] | None = None  # QEMU's machine with this core
+    cycles_per_instruction: Fact[Band] | None = None  # of inference code, from measurements on the board
+    picojoules_per_cycle: Fact[Band] | None = None  # of the whole chip, from measurements on the board
     threads: Fact[Positive] | None = None  # that a benchmark uses by default; None: 1
     default_runner: Runner = "local"
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _runs_somewhere(self) -> Target:
+        if self.default_runner == "cortex-m" and (self.cpu is None or self.emulator is None):
+            raise ValueError("the runner cortex-m needs the facts cpu and emulator")
+        return self
+
+    def wants(self, name: Format) -> bool:
+        """Whether the device takes artifacts of this format."""
+        return name in self.formats.value
 
 
 def names() -> tuple[str, ...]:

@@ -123,6 +123,40 @@ def test_another_target_trains_nothing(built: tuple[Path, BuildRecord]) -> None:
     assert same[0] == same[1]
 
 
+def test_a_microcontroller_gets_c_and_the_same_bits(built: tuple[Path, BuildRecord]) -> None:
+    out, _ = built
+    record = build(small(targets=["cortex-m4"]), out)["cortex-m4"]
+    folder = out / "cortex-m4"
+    assert {p.name for p in (folder / "c").iterdir()} == {"edgedistill_student.c", "edgedistill_student.h"}
+    assert {a.format for a in record.artifacts} >= {"c", "onnx", "tflite"}
+    rows = {p.runtime.split(",")[0]: p for p in record.parity if p.artifact == "c"}
+    assert set(rows) == {"c on this machine", "c on mps2-an386"}
+    for row in rows.values():
+        assert row.identical == row.values if row.how != "not run" else row.note
+    if rows["c on this machine"].how == "measured":
+        assert rows["c on this machine"].values == 269 * 10
+    counted = {m.quantity: m for m in record.measurements if m.artifact == "c"}
+    assert set(counted) >= {"instructions", "stack_bytes", "ram_bytes", "flash_bytes"}
+    if rows["c on mps2-an386"].how == "emulated":
+        assert rows["c on mps2-an386"].values == 100 * 10
+        assert counted["flash_bytes"].value is not None and counted["flash_bytes"].value < 60_000
+    text = (folder / "report.html").read_text()
+    assert "c on mps2-an386" in text and "instructions" in text
+    macro = f"ARENA_BYTES {record.graph.arena_bytes}"
+    assert macro in (folder / "c" / "edgedistill_student.h").read_text()
+
+
+def test_a_board_that_is_too_small_is_told_before_training(tmp_path: Path) -> None:
+    board = tmp_path / "tiny.toml"
+    facts = (Path(__file__).parents[1] / "targets" / "cortex-m4.toml").read_text()
+    board.write_text(facts + '[ram_bytes]\nvalue = 2048\nsource = "its data sheet"\n')
+    notes = Notes()
+    with pytest.raises(InputError, match=r"(?s)KiB of arena.*2\.0 KiB of RAM \(its data sheet\)") as caught:
+        build(small(targets=[str(board)]), tmp_path / "out", reporter=notes)
+    assert caught.value.exit_code == 2 and "--student" in (caught.value.fix or "")
+    assert notes.stages == ["data"]
+
+
 def test_an_altered_file_is_noticed(built: tuple[Path, BuildRecord], tmp_path: Path) -> None:
     import shutil
 

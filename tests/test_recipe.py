@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgedistill import recipe as recipes
+from edgedistill import target
 from edgedistill.errors import InputError
 from edgedistill.recipe import DataSection, Recipe
 
@@ -120,6 +121,15 @@ def test_the_hash_is_of_what_is_said_not_of_how(tmp_path: Path) -> None:
     one = recipes.load(write(tmp_path, "[distill]\nepochs = 30\n"))
     assert recipes.sha256(one) == recipes.sha256(Recipe())
     assert recipes.sha256(one) != recipes.sha256(recipes.resolve(None, {"distill.epochs": 31}))
+
+
+def test_formats_follow_the_target_unless_they_are_named() -> None:
+    board, phone = target.load("cortex-m4"), target.load("android-arm64")
+    assert recipes.formats(Recipe(), phone) == ("onnx", "tflite", "coreml")
+    assert recipes.formats(Recipe(), board) == ("c", "onnx", "tflite")
+    named = recipes.resolve(None, {"export.formats": ["tflite"]})
+    assert recipes.formats(named, board) == recipes.formats(named, phone) == ("tflite",)
+    assert "formats" not in recipes.to_toml(Recipe())
 
 
 def test_the_schema_knows_the_limits() -> None:

@@ -42,10 +42,24 @@ def test_every_shipped_fact_has_a_source(name: str) -> None:
 
 
 def test_the_promised_devices_ship() -> None:
-    expected = "android-arm64 ios-arm64 linux-x86_64 raspberry-pi-4 raspberry-pi-5 raspberry-pi-zero-2w"
-    assert devices.names() == tuple(expected.split())
+    linux = "android-arm64 ios-arm64 linux-x86_64 raspberry-pi-4 raspberry-pi-5 raspberry-pi-zero-2w"
+    cores = "cortex-m0plus cortex-m3 cortex-m4 cortex-m7 cortex-m33 cortex-m55"
+    boards = "nucleo-l4r5zi nucleo-h743zi2 stm32f746-disco nrf52840-dk arduino-nano-33-ble"
+    more = "rp2040-pico rp2350 esp32-s3"
+    assert devices.names() == tuple(sorted(" ".join((linux, cores, boards, more)).split()))
     zero = devices.load("raspberry-pi-zero-2w")
     assert zero.ram_bytes is not None and zero.ram_bytes.value == 512 * 2**20
+
+
+def test_microcontrollers_run_on_emulators() -> None:
+    for device in map(devices.load, devices.names()):
+        assert (device.default_runner == "cortex-m") == (device.emulator is not None)
+        assert device.emulator is None or (device.cpu is not None and device.wants("c"))
+        if device.wants("c") and not device.name.startswith("cortex-"):
+            assert device.flash_bytes is not None and device.ram_bytes is not None, device.name
+    board = devices.load("nucleo-l4r5zi")
+    assert board.cycles_per_instruction is not None
+    assert board.cycles_per_instruction.value == (1.5, 1.8)
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
@@ -73,9 +87,13 @@ def test_a_file_of_ones_own_is_named_by_its_stem(tmp_path: Path) -> None:
         ("cores = 4\n" + GOOD, "cores must be a table; it is 4"),
         (
             GOOD.replace('"litert"', '"litert2"'),
-            "runtimes.value.0 must be 'litert', 'onnxruntime' or 'coreml'",
+            "runtimes.value.0 must be 'litert', 'onnxruntime', 'coreml' or 'c'",
         ),
         (GOOD.replace("[isa]", "[isa"), "this is not TOML"),
+        (GOOD + "[cpu]\nvalue = 'cortex-m4 -wrapper x'\nsource = 'x'", "cpu.value is not valid"),
+        (GOOD + "[emulator]\nvalue = 'mps2'\nsource = 'x'", "emulator.value must be 'mps2-an385'"),
+        (GOOD + "[cycles_per_instruction]\nvalue = [2, 1]\nsource = 'x'", "the lower end stands first"),
+        ("default_runner = 'cortex-m'\n" + GOOD, "the runner cortex-m needs the facts cpu and emulator"),
         ('name = "other"\n' + GOOD, "(?s)says name = 'other'.*file's stem"),
     ],
 )

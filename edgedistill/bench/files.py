@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from edgedistill.errors import GateError, InputError
 from edgedistill.record import BuildRecord
-from edgedistill.runners import name_for
+from edgedistill.runners import c_source, name_for
 
 INT8 = ("student.tflite", "student.onnx")
 FLOAT32 = ("student-float32.tflite", "student-float32.onnx")
 COREML = "student.mlpackage"
+C = c_source.FOLDER
 GOLDEN = "golden.npz"
 GRAPH = "graph.npz"
 RECORD = "record.json"
@@ -45,8 +46,10 @@ def split(path: Path) -> tuple[Path, tuple[Path, ...]]:
         raise InputError(
             "there is no such file or folder", where=str(path), fix="give a build's folder or a model"
         )
+    if path.name == C and c_source.has_c(path):
+        return path.parent, (path,)
     if path.is_dir() and name_for(path) is None:
-        names = (*INT8, *FLOAT32, COREML)
+        names = (*INT8, *FLOAT32, COREML, C)
         found = tuple(path / name for name in names if (path / name).exists())
         if not found:
             raise InputError(
@@ -59,7 +62,7 @@ def split(path: Path) -> tuple[Path, tuple[Path, ...]]:
         raise InputError(
             f"no runtime takes {path.suffix or 'such'} files",
             where=str(path),
-            fix="give a build's folder, a .tflite, an .onnx or an .mlpackage",
+            fix="give a build's folder, a .tflite, an .onnx, an .mlpackage or a folder c/",
         )
     return path.parent, (path,)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgedistill.bench.accuracy import REAL_STEP, to_int8, to_real, top1
 from edgedistill.bench.energy import energy
-from edgedistill.bench.files import COREML, FLOAT32, GOLDEN, INT8, size_of, split
+from edgedistill.bench.files import COREML, FLOAT32, GOLDEN, INT8, C, size_of, split
 from edgedistill.bench.latency import interleaved, summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.memory import peak_memory
@@ -66,7 +66,7 @@ def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Meas
     """
     folder, models = split(path)
     packages = tuple(model for model in models if model.suffix == ".mlpackage")
-    runnable = tuple(model for model in models if model.suffix != ".mlpackage")
+    runnable = tuple(model for model in models if model.suffix != ".mlpackage" and model.name != C)
     found = (
         _measure(runnable, _golden_input(folder), None, runs=runs, warmup=warmup, threads=threads)
         if runnable

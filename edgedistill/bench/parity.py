@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill.bench import emulated
+from edgedistill.bench.compare import compare
 from edgedistill.bench.coreml import coreml
-from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, check_digests, split
+from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, C, check_digests, split
 from edgedistill.bench.reference import litert_reference, litert_reference_values
 from edgedistill.errors import EdgeDistillError, GateError, InputError, ParityError
 from edgedistill.ir import golden, interpret, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Parity
-from edgedistill.runners import RUNNERS
+from edgedistill.runners import RUNNERS, cortex_m
+from edgedistill.target import Target
 
 BATCH = 250  # inputs per call of a runtime: bounds the memory of its values in between
 TRACED = 8  # inputs with a wrong answer that are followed through every layer
@@ -42,25 +45,6 @@ class Divergence:
         )
 
 
-def compare(expected: Int8, got: NDArray[Any]) -> tuple[int, int, int, int]:
-    """(identical values, values, worst difference in LSB, top answers that changed).
-
-    The top answer is the argmax of each row [N, ...]; the first of equal values wins.
-    """
-    if expected.shape != got.shape or expected.dtype != got.dtype:
-        raise ParityError(
-            f"a runtime answered {got.dtype} {list(got.shape)} "
-            f"where the interpreter answers {expected.dtype} {list(expected.shape)}",
-            fix="export the model again",
-        )
-    if expected.size == 0:
-        return 0, 0, 0, 0
-    lsb = np.abs(expected.astype(np.int32) - got.astype(np.int32))
-    rows = len(expected)
-    flips = expected.reshape(rows, -1).argmax(axis=1) != got.reshape(rows, -1).argmax(axis=1)
-    return int((lsb == 0).sum()), int(lsb.size), int(lsb.max()), int(flips.sum())
-
-
 def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
     """Runs ``x`` int8 [N, ...] through every int8 file of ``folder`` and the interpreter.
 
@@ -78,14 +62,20 @@ def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
             rows.append(_against(path, litert_reference(graph, x), x, "D", graph))
     if (folder / COREML).exists():
         rows.append(coreml(folder / COREML, graph, x, expected_f))
+    if (folder / C).exists():
+        rows.append(emulated.on_this_machine(folder, x, expected_f))
     return tuple(rows)
 
 
-def verify_dir(path: Path) -> tuple[Parity, ...]:
+def verify_dir(path: Path, *, device: Target | None = None, cc: str = cortex_m.CC) -> tuple[Parity, ...]:
     """Proves a finished build again from its files alone: digests, then golden inputs in each runtime.
+
+    Firmware on an emulator also gets random inputs, where the graph is there to say what is right.
 
     Args:
         path: a build's folder, or one model with golden.npz beside it.
+        device: whose emulator runs the C files; None: the one that the record names.
+        cc: GCC for Arm.
 
     Raises:
         InputError: a file is missing or cannot be read.
@@ -109,6 +99,9 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
         if model.suffix == ".mlpackage":
             rows.append(coreml(model, graph, x, expected))
             continue
+        if model.name == C:
+            rows += _c(folder, graph, x, expected, device or emulated.device_of(folder), cc)
+            continue
         rows += _family_f(model, expected, x, graph)
         if model.suffix == ".tflite" and graph is not None:
             rows.append(_against(model, litert_reference(graph, x), x, "D", graph))
@@ -119,6 +112,17 @@ def verify_dir(path: Path) -> tuple[Parity, ...]:
             fix=f"give {' or '.join(INT8)}",
         )
     return tuple(rows)
+
+
+def _c(
+    folder: Path, graph: Graph | None, x: Int8, expected: Int8, device: Target | None, cc: str
+) -> Iterator[Parity]:
+    """The C files on this machine, and as firmware where the device has an emulator."""
+    if graph is not None:
+        x, expected = emulated.with_random(graph, x)
+    yield emulated.on_this_machine(folder, x, expected)
+    if device is not None and device.default_runner == "cortex-m":
+        yield emulated.on_device(folder, device, x, expected, cc=cc, graph=graph).parity
 
 
 def layerwise(graph: Graph, folder: Path, x: Int8) -> Divergence | None:

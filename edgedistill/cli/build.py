@@ -94,7 +94,10 @@ def build(
     formats: Annotated[
         str | None,
         typer.Option(
-            "--formats", metavar="NAME[,NAME]", help="onnx, tflite, coreml.", rich_help_panel=_RESULT
+            "--formats",
+            metavar="NAME[,NAME]",
+            help="onnx, tflite, coreml, c; what the target wants if not given.",
+            rich_help_panel=_RESULT,
         ),
     ] = None,
     onnx_form: Annotated[

@@ -77,16 +77,31 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
+        if row.programs:
+            continue  # each has a line of its own below
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
             else "files are checked, not run, here"
         )
         yield Check(f"runtime {name}", "good" if row.can_run_here else "note", words)
+    yield from _firmware()
     reason = reason_not_measurable()
     yield Check("energy", "note" if reason else "good", reason or "the meter can be read")
     yield _accelerator()
     yield _output(out)
+
+
+def _firmware() -> Iterator[Check]:
+    """What compiles and runs models in C."""
+    from edgedistill.runners import c_here, cortex_m
+
+    reason = c_here.reason_not_runnable()
+    yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
+    for program in (cortex_m.CC, cortex_m.QEMU):
+        reason = cortex_m.missing(program)
+        purpose = "only needed for emulated microcontrollers"
+        yield Check(program, "missing" if reason else "good", f"{reason}; {purpose}" if reason else "found")
 
 
 def _version(name: str) -> str | None:

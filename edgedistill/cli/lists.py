@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,7 +61,7 @@ def _exporters() -> Rows:
 
     return (
         ("--formats", "file", "runs on"),
-        *((n, f"student{r.suffix}", r.text) for n, r in EXPORTERS.items()),
+        *((n, r.path(Path()).name, r.text) for n, r in EXPORTERS.items()),
     )
 
 

@@ -12,6 +12,11 @@ from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 
 app = typer.Typer(help="Devices: which ones ship, what is known of them, and whether your own file is right.")
 
+RUNS = {
+    "local": "what runs its files on this machine: the runtimes above",
+    "cortex-m": "what runs its C files on this machine: a firmware in QEMU, on the emulator above",
+}
+
 
 def list_(quiet: Quiet = False, json_: Json = False) -> None:
     """Lists the devices that ship with edgedistill."""
@@ -23,8 +28,11 @@ def list_(quiet: Quiet = False, json_: Json = False) -> None:
     elif quiet:
         print("\n".join(device.name for device in found))
     else:
-        rows = [(d.name, d.title, ", ".join(d.runtimes.value), ", ".join(d.formats.value)) for d in found]
-        print_table(("name", "device", "runtimes", "formats"), rows)
+        rows = [
+            (d.name, d.title, ", ".join(d.runtimes.value), ", ".join(d.formats.value), d.default_runner)
+            for d in found
+        ]
+        print_table(("name", "device", "runtimes", "formats", "runner"), rows)
 
 
 def show(
@@ -46,6 +54,7 @@ def show(
         for key, fact in ((key, getattr(device, key)) for key in type(device).model_fields)
         if isinstance(fact, devices.Fact)
     ]
+    rows.append(("default_runner", device.default_runner, RUNS[device.default_runner]))
     print_table(("fact", "value", "source"), rows, title=f"{device.name}: {device.title}")
     if device.notes:
         console().print(device.notes, markup=False)
@@ -69,6 +78,8 @@ def check(
 def _words(key: str, value: object) -> str:
     from edgedistill import units
 
+    if isinstance(value, tuple) and value and isinstance(value[0], float):
+        return " to ".join(f"{end:g}" for end in value)
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, int) and key.endswith("_bytes"):

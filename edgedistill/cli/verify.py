@@ -13,13 +13,24 @@ from edgedistill.errors import ParityError
 
 def verify(
     path: Annotated[Path, typer.Argument(help="A build's folder, or one model with golden.npz beside it.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", metavar="NAME", help="Whose emulator runs C; as built if not given."),
+    ] = None,
+    cc: Annotated[
+        str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
+    ] = "arm-none-eabi-gcc",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Runs the golden inputs through every runtime; exit code 1 when one answers other bits."""
+    from edgedistill import target as devices
+
+    device = devices.load(target) if target else None
+
     from edgedistill.bench.parity import verify_dir
 
-    rows = verify_dir(path)
+    rows = verify_dir(path, device=device, cc=cc)
     if json_:
         print_json([row.model_dump(mode="json") for row in rows])
     elif not quiet:

@@ -18,18 +18,25 @@ from edgedistill.ir.graph import Graph
 
 
 class Write(Protocol):
-    """What prints one artifact: a file, or for Core ML a folder."""
+    """What prints one artifact: a file, or for Core ML and C a folder."""
 
     def __call__(self, graph: Graph, meta: Metadata, path: Path, /) -> None: ...
 
 
 @dataclass(frozen=True)
 class ExporterRow:
-    """One format: the file's suffix, what it is for, and the module whose ``write`` prints it."""
+    """One format: the file's suffix, what it is for, and the module whose ``write`` prints it.
+
+    A suffix without a dot is the whole name of a folder.
+    """
 
     suffix: str
     text: str
     module: str
+
+    def path(self, folder: Path, stem: str = "student") -> Path:
+        """Where the artifact lies in a build's folder."""
+        return folder / (stem + self.suffix if self.suffix.startswith(".") else self.suffix)
 
     def load(self) -> Write:
         """Imports the module and gives its ``write``."""
@@ -56,6 +63,11 @@ EXPORTERS: Mapping[str, ExporterRow] = MappingProxyType(
             suffix=".mlpackage",
             text="Core ML on iPhone, iPad and Mac (iOS 17, macOS 14 and newer)",
             module="edgedistill.export.coreml",
+        ),
+        "c": ExporterRow(
+            suffix="c",
+            text="C99 without libraries, for microcontrollers and whatever has a C compiler",
+            module="edgedistill.export.c",
         ),
     }
 )

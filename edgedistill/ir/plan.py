@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op
@@ -34,6 +35,27 @@ class ArenaPlan:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Operators that run as one: what they hand each other takes no bytes.
+
+    ``over``: tensors whose bytes the last operator's output may take, once nothing else reads them.
+    ``scratch``: bytes that live only while the step runs; placed under the name ``scratch_name``.
+    """
+
+    ops: tuple[Op, ...]
+    over: tuple[str, ...] = ()
+    scratch: int = 0
+
+    @property
+    def output(self) -> str:
+        return self.ops[-1].outputs[0]
+
+    @property
+    def scratch_name(self) -> str:
+        return f"{self.ops[-1].name}/scratch"
+
+
+@dataclass(frozen=True)
 class _Buffer:
     """Tensors that share bytes."""
 
@@ -45,6 +67,15 @@ class _Buffer:
     @property
     def aligned(self) -> int:
         return -(-self.size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+    def joined(self, other: _Buffer) -> _Buffer:
+        return replace(
+            self,
+            names=self.names + other.names,
+            size=max(self.size, other.size),
+            first=min(self.first, other.first),
+            last=max(self.last, other.last),
+        )
 
 
 def macs(graph: Graph) -> dict[str, int]:
@@ -68,15 +99,19 @@ def parameters(graph: Graph) -> int:
     return sum(math.prod(graph.tensors[name].shape) for name in learned)
 
 
-def arena(graph: Graph) -> ArenaPlan:
+def arena(graph: Graph, steps: Sequence[Step] | None = None) -> ArenaPlan:
     """Offsets of all activations of one input, largest first, each in the tightest gap that holds it.
+
+    Without ``steps`` each operator is one, and none writes over its input. ``first`` and ``last``
+    of the placements count steps.
 
     Greedy by size with best fit: Pisarchyk and Lee 2020, "Efficient Memory Management for Deep
     Neural Net Inference", section 5.2. An operator's inputs and outputs live at once; the
     graph's inputs live from the first operator, its outputs until the last. A RESHAPE shares
     its input's bytes.
     """
-    buffers = _buffers(graph)
+    steps = tuple(Step((op,)) for op in graph.ops) if steps is None else steps
+    buffers = _buffers(graph, steps)
     placed: list[tuple[int, _Buffer]] = []
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first, b.names)):
         beside = sorted(
@@ -96,14 +131,15 @@ def arena(graph: Graph) -> ArenaPlan:
         for offset, buffer in placed
         for name in buffer.names
     }
-    live = [sum(b.aligned for b in buffers if b.first <= i <= b.last) for i in range(max(len(graph.ops), 1))]
+    live = [sum(b.aligned for b in buffers if b.first <= i <= b.last) for i in range(max(len(steps), 1))]
     peak = max((offset + buffer.aligned for offset, buffer in placed), default=0)
-    return ArenaPlan(tuple(rows[name] for name in graph.activations()), peak, max(live))
+    order = (*graph.activations(), *(step.scratch_name for step in steps))
+    return ArenaPlan(tuple(rows[name] for name in order if name in rows), peak, max(live))
 
 
 def fullest(graph: Graph) -> str:
     """In words, the operator during which the live activations need most bytes, and which they are."""
-    buffers = _buffers(graph)
+    buffers = _buffers(graph, tuple(Step((op,)) for op in graph.ops))
     live = [[b for b in buffers if b.first <= i <= b.last] for i in range(len(graph.ops))]
     if not live:
         return "nothing: the graph has no operators"
@@ -112,33 +148,46 @@ def fullest(graph: Graph) -> str:
     return f"operator {worst}, {graph.ops[worst].kind}: {parts}"
 
 
-def _buffers(graph: Graph) -> list[_Buffer]:
-    """One buffer per activation, except that a RESHAPE's output joins its input's."""
-    end = max(len(graph.ops) - 1, 0)
-    owner: dict[str, str] = {name: name for name in graph.inputs}
-    first: dict[str, int] = dict.fromkeys(graph.inputs, 0)
-    for i, op in enumerate(graph.ops):
-        for name in op.outputs:
-            owner[name] = owner[op.inputs[0]] if isinstance(op.attrs, ops.Reshape) else name
-            first[name] = i
+def _buffers(graph: Graph, steps: Sequence[Step]) -> list[_Buffer]:
+    """One buffer per activation between steps, shared where a RESHAPE or ``over`` allows it, and scratch."""
+    end = max(len(steps) - 1, 0)
+    first = dict.fromkeys(graph.inputs, 0) | {step.output: i for i, step in enumerate(steps)}
     last = dict(first)
-    for i, op in enumerate(graph.ops):
-        for name in op.inputs:
-            if name in last:
-                last[name] = i
-    last.update({name: end for name in graph.outputs if name in last})
-    groups: dict[str, list[str]] = {}
-    for name, root in owner.items():
-        groups.setdefault(root, []).append(name)
-    return [
-        _Buffer(
-            tuple(names),
-            max(graph.tensors[n].size_bytes for n in names),
-            min(first[n] for n in names),
-            max(last[n] for n in names),
-        )
-        for names in groups.values()
+    for i, step in enumerate(steps):
+        last.update({name: i for op in step.ops for name in op.inputs if name in first})
+    last.update({name: end for name in graph.outputs if name in first})
+    owner: dict[str, str] = {name: name for name in graph.inputs}
+    groups: dict[str, _Buffer] = {}
+
+    def join(name: str, root: str) -> None:
+        owner[name] = root
+        size = graph.tensors[name].size_bytes
+        new = _Buffer((name,), size, first[name], last[name])
+        old = groups.get(root)
+        groups[root] = new if old is None else old.joined(new)
+
+    for name in graph.inputs:
+        join(name, name)
+    reshaped = {step.output: step.ops[-1].inputs[0] for step in steps if _is_reshape(step)}
+    for name in reshaped:  # what reads a reshaped value reads the bytes of the value itself
+        source = reshaped[name]
+        while source in reshaped:
+            source = reshaped[source]
+        last[source] = max(last[source], last[name])
+    for i, step in enumerate(steps):
+        roots = [owner[step.ops[-1].inputs[0]]] if _is_reshape(step) else []
+        kept = {owner[name] for op in step.ops[:-1] for name in op.inputs if name in owner}
+        kept |= set(graph.inputs)
+        roots += [r for r in (owner[name] for name in step.over) if groups[r].last == i and r not in kept]
+        join(step.output, roots[0] if roots else step.output)
+    scratch = [
+        _Buffer((step.scratch_name,), step.scratch, i, i) for i, step in enumerate(steps) if step.scratch
     ]
+    return [*groups.values(), *scratch]
+
+
+def _is_reshape(step: Step) -> bool:
+    return len(step.ops) == 1 and isinstance(step.ops[0].attrs, ops.Reshape)
 
 
 def _macs(graph: Graph, op: Op) -> int:

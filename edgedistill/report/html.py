@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 MAX_PAIRS = 8  # most confused pairs that are listed
+QUANTITIES = {
+    "macs": "MACs",
+    "model_bytes": "model size",
+    "stack_bytes": "stack",
+    "ram_bytes": "RAM",
+    "flash_bytes": "flash",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ def _sentence(record: BuildRecord) -> str:
     int8, real = people.primary_size(record)
     if int8:
         smaller = f", {real / int8:.1f} times smaller than in float32" if real else ""
-        parts.append(f"it takes {people.size(int8)}{smaller}")
+        flash = " of flash" if people.on_device(record, "flash_bytes") is not None else ""
+        parts.append(f"it takes {people.size(int8)}{flash}{smaller}")
     ran = [p for p in record.parity if p.how != "not run"]
     if ran:
         same = sum(p.identical == p.values for p in ran)
@@ -101,7 +109,10 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
     ran = [p for p in record.parity if p.how != "not run"]
     same = sum(p.identical == p.values for p in ran)
     speed = Card("Speed", people.MISSING, "no latency was measured")
-    if best:
+    counted = people.on_device(record, "instructions")
+    if counted is not None:
+        speed = Card("Speed", people.instructions(counted), "for one inference, emulated")
+    elif best:
         runtime, fast, slow = best
         if slow is None:
             speed = Card("Speed", people.milliseconds(fast), f"{runtime}, median")
@@ -130,6 +141,8 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
             people.size(int8),
             f"{real / int8:.1f}× smaller than {people.size(real)} in float32"
             if int8 and real
+            else "of flash, emulated"
+            if people.on_device(record, "flash_bytes") is not None
             else "int8 file",
             "good" if int8 and real and int8 < real else "plain",
         ),
@@ -224,9 +237,7 @@ def _flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 def _quantity(measurement: Measurement) -> str:
     """A quantity's name for people."""
-    return {"macs": "MACs", "model_bytes": "model size"}.get(
-        measurement.quantity, measurement.quantity.replace("_", " ")
-    )
+    return QUANTITIES.get(measurement.quantity, measurement.quantity.replace("_", " "))
 
 
 def _percentiles(measurement: Measurement) -> str:

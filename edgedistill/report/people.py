@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from edgedistill.record import BuildRecord, Measurement, Parity
+from edgedistill.units import format_count
 
 MISSING = "not run"
 
@@ -65,8 +66,8 @@ def figure(measurement: Measurement) -> str:
             return milliseconds(value)
         case "share":
             return percent(value)
-        case "mJ":
-            return f"{value:.3g} mJ"
+        case "mJ" | "µJ":
+            return f"{value:,.0f} {measurement.unit}" if value >= 100 else f"{value:.3g} {measurement.unit}"
         case unit:
             return f"{value:,.0f} {unit}"
 
@@ -77,12 +78,29 @@ def is_float32(artifact: str) -> bool:
 
 
 def primary_size(record: BuildRecord) -> tuple[int | None, int | None]:
-    """Bytes of the smallest int8 file and of its float32 twin (None: not written)."""
+    """Bytes of the smallest int8 file and of its float32 twin (None: not written).
+
+    Of a microcontroller: the flash that its firmware's model takes, where it was built.
+    """
+    flash = on_device(record, "flash_bytes")
+    if flash is not None:
+        return round(flash), None
     models = {a.format: a.size_bytes for a in record.artifacts}
     for name in ("tflite", "onnx", "coreml"):
         if name in models:
             return models[name], models.get(f"{name}-float32")
     return None, None
+
+
+def on_device(record: BuildRecord, quantity: str) -> float | None:
+    """What a microcontroller's firmware took on its emulator (None: not run, or no microcontroller)."""
+    found = (m.value for m in record.measurements if m.quantity == quantity and m.how == "emulated")
+    return next(found, None)
+
+
+def instructions(value: float) -> str:
+    """12345678 -> 12.3 M instructions."""
+    return f"{format_count(value)} instructions"
 
 
 def latency_pairs(record: BuildRecord) -> tuple[tuple[str, float | None, float | None], ...]:
@@ -104,6 +122,7 @@ def parity_words(parity: Parity) -> str:
     """One runtime's verdict."""
     if parity.how == "not run":
         return MISSING
+    emulated = ", emulated" if parity.how == "emulated" else ""
     if parity.identical == parity.values:
-        return "identical"
-    return f"{count(parity.values - parity.identical)} differ, at most {parity.max_lsb} LSB"
+        return f"identical{emulated}"
+    return f"{count(parity.values - parity.identical)} differ, at most {parity.max_lsb} LSB{emulated}"

@@ -67,6 +67,9 @@ def _runtimes(records: Sequence[BuildRecord]) -> Table:
 def _speed(record: BuildRecord) -> Text:
     from rich.text import Text
 
+    counted = people.on_device(record, "instructions")
+    if counted is not None:
+        return Text(people.instructions(counted).replace("instructions", "instr."))
     best = people.fastest(record)
     if best is None:
         return Text(people.MISSING, style="dim")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,10 +54,13 @@ class RunnerRow:
     libraries: tuple[str, ...]  # modules whose import loads the runtime itself; any one will do
     where: str  # "module:Class"; empty: no runner, checked by other means
     platforms: tuple[str, ...] = ()  # values of sys.platform; empty: everywhere
+    programs: tuple[str, ...] = ()  # that run it instead of a library
 
     @property
     def can_run_here(self) -> bool:
-        """True when there is a class, the platform fits and the library is installed."""
+        """True when there is a class, the platform fits and the library is installed, or the programs are."""
+        if self.programs:
+            return all(shutil.which(program) is not None for program in self.programs)
         if not self.where or (self.platforms and sys.platform not in self.platforms):
             return False
         return self.library is not None
@@ -107,6 +111,20 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             libraries=("coremltools",),
             where="",
             platforms=("darwin",),
+        ),
+        "c": RunnerRow(
+            text="the C files, compiled for this machine",
+            suffix="c/",
+            libraries=(),
+            where="",
+            programs=("cc",),
+        ),
+        "cortex-m": RunnerRow(
+            text="the C files as firmware on an Arm Cortex-M in QEMU: instructions, stack, flash",
+            suffix="c/",
+            libraries=(),
+            where="",
+            programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
     }
 )

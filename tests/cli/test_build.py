@@ -77,7 +77,7 @@ def test_quiet_says_nothing(run: Run, calls: Calls) -> None:
     [
         ("--target raspbery-pi-5", "did you mean raspberry-pi-5"),
         ("--temperature 0", "distill.temperature must be greater than 0"),
-        ("--formats onxx", "'onnx', 'tflite' or 'coreml'; it is 'onxx'"),
+        ("--formats onxx", "'onnx', 'tflite', 'coreml' or 'c'; it is 'onxx'"),
         ("--formats ,", "no format is asked for"),
         ("--target ,", "no target is named"),
         ("--budget latency", "'latency' is not KEY=VALUE"),

@@ -64,6 +64,8 @@ def test_targets(run: Run) -> None:
     assert "raspberry-pi-5" in run("targets", "list", "--quiet").stdout.splitlines()
     shown = run("targets", "show", "raspberry-pi-5").stdout
     assert "2.4 GHz" in shown and "product brief" in shown
+    shown = run("targets", "show", "nucleo-l4r5zi").stdout
+    assert "1.5 to 1.8" in shown and "mps2-an386" in shown and "default_runner" in shown
     Path("mine.toml").write_text(
         Path(edgedistill.__file__).parent.parent.joinpath("targets/ios-arm64.toml").read_text()
     )
@@ -86,10 +88,10 @@ def _parity(identical: int, family: str = "F") -> Parity:
 
 
 def test_verify_is_a_gate(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity, "verify_dir", lambda path: (_parity(10),))
+    monkeypatch.setattr(parity, "verify_dir", lambda path, **more: (_parity(10),))
     result = run("verify", "somewhere")
     assert result.exit_code == 0 and "10 of 10" in result.stdout
-    monkeypatch.setattr(parity, "verify_dir", lambda path: (_parity(9),))
+    monkeypatch.setattr(parity, "verify_dir", lambda path, **more: (_parity(9),))
     result = run("verify", "somewhere")
     assert result.exit_code == 1 and "differs from the interpreter on 1 of 10 values" in result.stderr
 
@@ -119,4 +121,15 @@ def test_schemas_are_json(run: Run, kind: str) -> None:
 def test_doctor_looks_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
     assert checks["torch"]["state"] == "good" and checks["output"]["state"] == "good"
+    assert {"C compiler", "arm-none-eabi-gcc", "qemu-system-arm"} <= checks.keys()
     assert not any(tmp_path.iterdir())
+
+
+def test_doctor_names_the_package_of_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
+    for program, package in (("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("qemu-system-arm",) * 2):
+        assert checks[program]["state"] == "missing"
+        assert f"apt-get install {package}" in checks[program]["detail"]

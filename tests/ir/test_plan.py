@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgedistill.ir.graph import Graph, Op, Tensor
 from edgedistill.ir.ops import Add, Reshape, Table
-from edgedistill.ir.plan import ALIGNMENT_BYTES, ArenaPlan, arena, macs, parameters, weight_bytes
+from edgedistill.ir.plan import ALIGNMENT_BYTES, ArenaPlan, Step, arena, macs, parameters, weight_bytes
 from tests.graphs import Builder, small_float_graph, small_integer_graph
 
 
@@ -107,3 +107,43 @@ def test_random_graphs_are_planned_without_a_clash(seed: int, count: int) -> Non
     plan = arena(graph)
     assert overlaps(plan, graph) == []
     assert plan.lower_bound <= plan.peak <= sum(t.size_bytes + 15 for t in tensors.values())
+
+
+def residual() -> Graph:
+    tensors = {n: Tensor(n, (1, 64), "int8") for n in ("x", "a", "b", "y", "z")}
+    ops = (
+        Op("1", Table(), ("x",), ("a",)),
+        Op("2", Table(), ("a",), ("b",)),
+        Op("3", Add(), ("b", "a"), ("y",)),
+        Op("4", Table(), ("y",), ("z",)),
+    )
+    return Graph("residual", tensors, ops, ("x",), ("z",))
+
+
+def test_steps_hide_values_and_bring_scratch_bytes() -> None:
+    graph = residual()
+    one, two, three, four = graph.ops
+    plan = arena(graph, (Step((one,)), Step((two, three), scratch=10), Step((four,))))
+    rows = {p.name: p for p in plan.tensors}
+    assert "b" not in rows and (rows["a"].first, rows["a"].last) == (0, 1)
+    assert rows["3/scratch"].size == 10 and (rows["3/scratch"].first, rows["3/scratch"].last) == (1, 1)
+    assert overlaps(plan, graph) == [] and plan.peak == 64 + 64 + 16
+
+
+def test_an_output_takes_the_bytes_of_an_input_that_nothing_else_reads() -> None:
+    graph = residual()
+    one, two, three, four = graph.ops
+    steps = (Step((one,), ("x",)), Step((two,), ("a",)), Step((three,), ("b", "a")), Step((four,), ("y",)))
+    plan = arena(graph, steps)
+    at = {p.name: p.offset for p in plan.tensors}
+    assert at["x"] != at["a"]  # the caller's input stays as it is
+    assert at["a"] != at["b"]  # read again by the ADD
+    assert at["b"] == at["y"] == at["z"] and plan.peak == 2 * 64
+
+
+def test_a_fused_step_does_not_overwrite_what_its_first_operator_reads() -> None:
+    graph = residual()
+    one, two, three, four = graph.ops
+    plan = arena(graph, (Step((one,)), Step((two, three), ("a",)), Step((four,))))
+    at = {p.name: p.offset for p in plan.tensors}
+    assert at["a"] != at["y"]

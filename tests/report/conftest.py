@@ -53,6 +53,45 @@ def _latency(artifact: str, runtime: str, value: float) -> Measurement:
     )
 
 
+FIRMWARE = "c on mps2-an386, qemu 7.2.17"
+
+
+@pytest.fixture
+def firmware(record: BuildRecord) -> BuildRecord:
+    """The same build for a microcontroller whose firmware ran on an emulator."""
+
+    def row(quantity: str, value: float | None, unit: str, how: str, note: str = "") -> Measurement:
+        return Measurement.model_validate(
+            {
+                "quantity": quantity,
+                "value": value,
+                "unit": unit,
+                "how": how,
+                "artifact": "c",
+                "runtime": FIRMWARE,
+                "device": "A board",
+                "note": note,
+            }
+        )
+
+    rows = (
+        row("instructions", 16_234_567.0, "instructions", "emulated", "the same for every input"),
+        row("stack_bytes", 612.0, "bytes", "emulated"),
+        row("ram_bytes", 37_000.0, "bytes", "emulated"),
+        row("flash_bytes", 88_123.0, "bytes", "emulated"),
+        row("estimated_latency", 223.2, "ms", "modelled", "an estimate, 203 to 244 ms"),
+        row("estimated_energy", 9_300.0, "µJ", "modelled", "an estimate"),
+    )
+    same = Parity(runtime=FIRMWARE, artifact="c", how="emulated", values=1000, identical=1000)
+    return record.model_copy(
+        update={
+            "target": "nucleo-l4r5zi",
+            "parity": (*record.parity, same),
+            "measurements": (*record.measurements, *rows),
+        }
+    )
+
+
 @pytest.fixture
 def record() -> BuildRecord:
     labels = ("airplane", "automobile", "bird", "cat", "deer", "dog", HOSTILE, "horse", "ship", "truck")

@@ -52,6 +52,16 @@ def test_headline_and_tables(record: BuildRecord) -> None:
     assert "the teacher is right on 95.2 % of the test images only" in text
 
 
+def test_firmware_is_marked_emulated_and_estimates_are_called_so(firmware: BuildRecord) -> None:
+    _, text = _parsed(render(firmware))
+    assert "It takes 88.1 kB of flash." in text and "88.1 kB of flash, emulated" in text
+    assert "16.2 M instructions for one inference, emulated" in text
+    assert "c on mps2-an386, qemu 7.2.17 c F identical, emulated" in text
+    for words in ("RAM", "stack", "flash", "estimated latency", "estimated energy", "9,300 µJ", "612 B"):
+        assert words in text, words
+    assert "an estimate, 203 to 244 ms" in text
+
+
 def test_not_run_is_shown_as_not_run(record: BuildRecord) -> None:
     page = render(record)
     row = page[page.index("coreml<span") :]

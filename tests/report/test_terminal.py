@@ -28,6 +28,14 @@ def test_figures(record: BuildRecord) -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+def test_a_microcontroller_shows_its_firmware(firmware: BuildRecord) -> None:
+    text = _text(firmware)
+    row = next(line for line in text.splitlines() if line.strip().startswith("nucleo-l4r5zi"))
+    expected = "nucleo-l4r5zi 95.2 % 93.1 % 93.0 % 88.1 kB 16.2 M instr. 3 of 4"
+    assert row.split() == expected.split()
+    assert "identical, emulated" in text
+
+
 def test_several_targets_have_a_row_each(record: BuildRecord) -> None:
     text = _text(
         record, record.model_copy(update={"target": "[red]x[/red]", "parity": (), "measurements": ()})

@@ -1,0 +1,58 @@
+"""C: the graph printed for microcontrollers, as one header and one source that need no library.
+
+The program computes the interpreter's family F to the bit, with a float unit or without,
+with the DSP instructions of Cortex-M or without. Only the kernels that a model uses are in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgedistill.errors import InputError, OutputError
+from edgedistill.export.c.model import Model, memory, model
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir.graph import Graph
+
+__all__ = ["Model", "memory", "model", "to_text", "write"]
+
+
+def to_text(graph: Graph, meta: Metadata) -> Model:
+    """Both files' text; equal graphs and metadata give equal texts.
+
+    Raises:
+        InputError: the graph is float, or has several inputs or outputs, or a sum may leave int32.
+    """
+    if not graph.is_integer:
+        raise InputError(
+            "the C program computes in int8, and this graph is float32",
+            where=graph.name,
+            fix="quantise it first, or choose another format",
+        )
+    if (len(graph.inputs), len(graph.outputs)) != (1, 1):
+        raise InputError(
+            "the C program has one input and one output, "
+            f"this graph {len(graph.inputs)} and {len(graph.outputs)}",
+            where=graph.name,
+            fix="split the network, or choose another format",
+        )
+    return model(graph, meta)
+
+
+def write(graph: Graph, meta: Metadata, path: Path) -> None:
+    """Writes ``edgedistill_<name>.h`` and ``.c`` into the folder ``path``.
+
+    Raises:
+        InputError: see ``to_text``.
+        OutputError: the files cannot be written.
+    """
+    printed = to_text(graph, meta)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / f"{printed.name}.h").write_text(printed.header, encoding="utf-8")
+        (path / f"{printed.name}.c").write_text(printed.source, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"the C files cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="choose a folder that exists, is writable and has room",
+        ) from error

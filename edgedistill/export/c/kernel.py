@@ -1,0 +1,60 @@
+"""The table of C kernels: files that are pasted into a model when one of its operators needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A file under kernels/ or one instance of a macro from it, and what must stand before."""
+
+    text: str
+    needs: tuple[str, ...] = ()
+
+    def source(self) -> str:
+        """The C text."""
+        if not self.text.endswith(".h"):
+            return self.text + "\n"
+        return resources.files("edgedistill.export.c.kernels").joinpath(self.text).read_text(encoding="utf-8")
+
+
+KERNELS: Mapping[str, Kernel] = MappingProxyType(
+    {
+        "base": Kernel("base.h"),
+        "dsp": Kernel("dsp.h", ("base",)),
+        "requantise": Kernel("requantise.h", ("base",)),
+        "high": Kernel("high.h", ("base",)),
+        "add": Kernel("add.h", ("dsp", "high")),
+        "add_float": Kernel("add_float.h", ("requantise",)),
+        "mul": Kernel("mul.h", ("high",)),
+        "mul_float": Kernel("mul_float.h", ("requantise",)),
+        "unfold": Kernel("unfold.h", ("dsp", "requantise")),
+        "product": Kernel("product.h", ("unfold",)),
+        "conv": Kernel("conv.h", ("product",)),
+        "fused": Kernel("conv_add.h", ("product",)),
+        "conv_add": Kernel("EDGE_CONV_ADD(add)", ("fused", "add")),
+        "conv_add_float": Kernel("EDGE_CONV_ADD(add_float)", ("fused", "add_float")),
+        "dense": Kernel("dense.h", ("dsp", "requantise")),
+        "depthwise": Kernel("depthwise.h", ("dsp", "requantise")),
+        "max_pool": Kernel("max_pool.h", ("base",)),
+        "table": Kernel("table.h", ("base",)),
+        "copy": Kernel("copy.h"),
+    }
+)
+"""In the order in which they are pasted: a kernel stands after what it needs."""
+
+
+def sources(names: Iterable[str]) -> tuple[str, ...]:
+    """The texts of the named kernels and all that they need, in order."""
+    wanted: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += KERNELS[name].needs
+    return tuple(kernel.source() for name, kernel in KERNELS.items() if name in wanted)

@@ -1,0 +1,1 @@
+"""The C kernels, one file each; kernel.py pastes them into models."""

@@ -1,0 +1,35 @@
+/* ADD under the odd-denominator rule: a division by a small constant, exact in integers. */
+
+/* y = clamp(floor((a * left + b * right + offset) / divisor) + zero): factor is 2**32 / divisor, rounded up,
+   and offset makes the sum positive. */
+typedef struct {
+    int32_t left, right, offset, factor, zero;
+} edge_add_t;
+
+static inline int8_t edge_add_one(const edge_add_t *c, int32_t sum)
+{
+    return edge_clamp(edge_high(sum, c->factor) + c->zero);
+}
+
+static EDGE_NOINLINE void edge_add(const edge_add_t *c, const int8_t *a, const int8_t *b, int8_t *y,
+                                   int32_t count)
+{
+    const edge_add_t local = *c;
+#if EDGE_DSP
+    const uint32_t factors = edge_pack(local.left, local.right);
+    for (; count >= 4; count -= 4) {
+        const uint32_t a4 = edge_load(a), b4 = edge_load(b);
+        const uint32_t a02 = edge_even(a4), a13 = edge_odd(a4), b02 = edge_even(b4), b13 = edge_odd(b4);
+        y[0] = edge_add_one(&local, edge_smlad(edge_lower(a02, b02), factors, local.offset));
+        y[1] = edge_add_one(&local, edge_smlad(edge_lower(a13, b13), factors, local.offset));
+        y[2] = edge_add_one(&local, edge_smlad(edge_upper(a02, b02), factors, local.offset));
+        y[3] = edge_add_one(&local, edge_smlad(edge_upper(a13, b13), factors, local.offset));
+        a += 4;
+        b += 4;
+        y += 4;
+    }
+#endif
+    for (; count > 0; count--) {
+        *y++ = edge_add_one(&local, *a++ * local.left + *b++ * local.right + local.offset);
+    }
+}

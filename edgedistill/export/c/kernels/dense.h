@@ -1,0 +1,118 @@
+/* FULLY_CONNECTED, and CONV_2D with a single output position: four channels at a time. */
+
+typedef struct {
+    const int8_t *weights; /* per four channels: four of the first, four of the second, ...; then single rows */
+    const edge_channel_t *channels;
+    int32_t in_count, out_count;
+    int32_t out_zero;
+} edge_dense_t;
+
+/* acc += four channels, of depth products each, a multiple of four. */
+#if defined(EDGE_ASSEMBLY)
+#define EDGE_DENSE_PART(acc, w)                 \
+    "sxtb16 r3, " w "\n\t"                      \
+    "smlad " acc ", r3, r12, " acc "\n\t"       \
+    "sxtb16 r3, " w ", ror #8\n\t"              \
+    "smlad " acc ", r3, lr, " acc "\n\t"
+#define EDGE_DENSE_STEP                         \
+    "ldr r12, [r0], #4\n\t"                     \
+    "ldmia r1!, {r8, r9, r10, r11}\n\t"         \
+    "sxtb16 lr, r12, ror #8\n\t"                \
+    "sxtb16 r12, r12\n\t"                       \
+    EDGE_DENSE_PART("r4", "r8")                 \
+    EDGE_DENSE_PART("r5", "r9")                 \
+    EDGE_DENSE_PART("r6", "r10")                \
+    EDGE_DENSE_PART("r7", "r11")
+
+EDGE_NAKED static void edge_dense_four(const int8_t *x EDGE_UNUSED, const int8_t *w EDGE_UNUSED,
+                                       int32_t depth EDGE_UNUSED, int32_t *acc EDGE_UNUSED)
+{
+    __asm__("push {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+            "ldmia r3, {r4, r5, r6, r7}\n\t"
+            "subs r2, r2, #8\n\t"
+            "blt 2f\n"
+            "1:\n\t" EDGE_DENSE_STEP EDGE_DENSE_STEP
+            "subs r2, r2, #8\n\t"
+            "bge 1b\n"
+            "2:\n\t"
+            "adds r2, r2, #8\n\t"
+            "beq 3f\n\t" EDGE_DENSE_STEP
+            "3:\n\t"
+            "ldr r3, [sp]\n\t"
+            "stmia r3, {r4, r5, r6, r7}\n\t"
+            "pop {r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
+}
+#elif EDGE_DSP
+static void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+    for (; depth > 0; depth -= 4) {
+        const edge_word_t *const words = (const edge_word_t *)(const void *)w;
+        const uint32_t v = edge_load(x);
+        const uint32_t even = edge_even(v);
+        const uint32_t odd = edge_odd(v);
+        a = edge_smlad(edge_odd(words[0]), odd, edge_smlad(edge_even(words[0]), even, a));
+        b = edge_smlad(edge_odd(words[1]), odd, edge_smlad(edge_even(words[1]), even, b));
+        c = edge_smlad(edge_odd(words[2]), odd, edge_smlad(edge_even(words[2]), even, c));
+        d = edge_smlad(edge_odd(words[3]), odd, edge_smlad(edge_even(words[3]), even, d));
+        x += 4;
+        w += 16;
+    }
+    acc[0] = a;
+    acc[1] = b;
+    acc[2] = c;
+    acc[3] = d;
+}
+#else
+static void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+    int32_t i;
+    for (; depth > 0; depth -= 4) {
+        for (i = 0; i < 4; i++) {
+            a += x[i] * w[i];
+            b += x[i] * w[i + 4];
+            c += x[i] * w[i + 8];
+            d += x[i] * w[i + 12];
+        }
+        x += 4;
+        w += 16;
+    }
+    acc[0] = a;
+    acc[1] = b;
+    acc[2] = c;
+    acc[3] = d;
+}
+#endif
+
+static void edge_dense(const edge_dense_t *c, const int8_t *x, int8_t *y)
+{
+    const int32_t whole = c->in_count & ~3;
+    const edge_channel_t *channel = c->channels;
+    const int8_t *w = c->weights;
+    int32_t left = c->out_count;
+    int32_t i, k;
+    for (; left >= 4; left -= 4) {
+        int32_t acc[4];
+        for (i = 0; i < 4; i++) {
+            acc[i] = channel[i].bias;
+        }
+        edge_dense_four(x, w, whole, acc);
+        w += 4 * whole;
+        for (i = 0; i < 4; i++) {
+            for (k = whole; k < c->in_count; k++) {
+                acc[i] += x[k] * *w++;
+            }
+            *y++ = edge_requantise(acc[i], channel[i].scale, c->out_zero);
+        }
+        channel += 4;
+    }
+    for (; left > 0; left--) {
+        int32_t acc = channel->bias;
+        for (k = 0; k < c->in_count; k++) {
+            acc += x[k] * *w++;
+        }
+        *y++ = edge_requantise(acc, channel->scale, c->out_zero);
+        channel++;
+    }
+}

@@ -1,0 +1,178 @@
+/* DEPTHWISE_CONV_2D, one channel's plane at a time; y may be x where their shapes are equal. */
+
+typedef struct {
+    const int8_t *weights; /* per channel: the kernel's rows */
+    const edge_channel_t *channels;
+    int32_t in_height, in_width, in_channels;
+    int32_t out_height, out_width;
+    int32_t kernel_height, kernel_width;
+    int32_t stride_height, stride_width;
+    int32_t pad_top, pad_left;
+    int32_t plane_height, plane_width; /* what all windows cover together */
+    int32_t pitch; /* values from one row of the plane to the next, even */
+    int32_t in_zero, out_zero;
+} edge_depthwise_t;
+
+#if EDGE_DSP
+typedef int16_t __attribute__((may_alias)) edge_plane_t;
+#else
+typedef int8_t edge_plane_t;
+#endif
+
+/* Copies a channel with its padding; x points to the channel's first value. */
+static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, edge_plane_t *plane)
+{
+    const int32_t step = c->in_channels;
+    const int32_t width = c->plane_width;
+    const int32_t first = edge_least(c->pad_left, width);
+    const int32_t last = edge_most(edge_least(c->in_width + c->pad_left, width), first);
+    int32_t row, i;
+    for (row = -c->pad_top; row < c->plane_height - c->pad_top; row++) {
+        edge_plane_t *const next = plane + c->pitch;
+        const int32_t begin = row < 0 || row >= c->in_height ? width : first;
+        const int32_t end = row < 0 || row >= c->in_height ? width : last;
+        for (i = 0; i < begin; i++) {
+            *plane++ = (edge_plane_t)c->in_zero;
+        }
+        if (begin < end) {
+            int32_t from = row * c->in_width * step;
+            for (; i + 1 < end; i += 2) {
+                plane[0] = x[from];
+                plane[1] = x[from + step];
+                plane += 2;
+                from += 2 * step;
+            }
+            if (i < end) {
+                *plane++ = x[from];
+                i++;
+            }
+        }
+        for (; i < width; i++) {
+            *plane++ = (edge_plane_t)c->in_zero;
+        }
+        plane = next;
+    }
+}
+
+#if EDGE_DSP
+/* Two weights a word, twice: for windows that start at an even and at an odd value of the plane. */
+static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, edge_word_t *words)
+{
+    const int32_t width = c->kernel_width;
+    int32_t row, i;
+    for (row = 0; row < c->kernel_height; row++) {
+        for (i = 0; i <= width; i += 2) {
+            words[0] = edge_pack(i < width ? w[i] : 0, i + 1 < width ? w[i + 1] : 0);
+            words[1] = edge_pack(i > 0 ? w[i - 1] : 0, i < width ? w[i] : 0);
+            words += 2;
+        }
+        w += width;
+    }
+}
+
+/* acc[0] of the window that starts at x, acc[1] of the one after: both meet the same words. */
+static inline const edge_word_t *edge_row(const edge_word_t *x, const edge_word_t *words, int32_t pairs, int32_t *acc)
+{
+    for (; pairs > 0; pairs--) {
+        acc[0] = edge_smlad(words[0], x[0], acc[0]);
+        acc[1] = edge_smlad(words[1], x[0], acc[1]);
+        words += 2;
+        x++;
+    }
+    return words;
+}
+
+static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const edge_word_t *words,
+                               int32_t pairs, int32_t *acc)
+{
+    const edge_word_t *x = (const edge_word_t *)(const void *)at;
+    const int32_t pitch = c->pitch / 2;
+    int32_t row;
+    if (c->kernel_height == 3 && pairs == 2) {
+        int32_t a = acc[0], b = acc[1];
+        for (row = 0; row < 3; row++) {
+            a = edge_smlad(words[0], x[0], a);
+            b = edge_smlad(words[1], x[0], b);
+            a = edge_smlad(words[2], x[1], a);
+            b = edge_smlad(words[3], x[1], b);
+            words += 4;
+            x += pitch;
+        }
+        acc[0] = a;
+        acc[1] = b;
+        return;
+    }
+    for (row = 0; row < c->kernel_height; row++) {
+        words = edge_row(x, words, pairs, acc);
+        x += pitch;
+    }
+}
+
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const edge_word_t *words,
+                                       const edge_channel_t *channel, int8_t *y)
+{
+    const int32_t pairs = c->kernel_width / 2 + 1;
+    const int32_t step = c->in_channels;
+    int32_t row, column;
+    int32_t to = 0;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *const line = plane + row * c->stride_height * c->pitch;
+        for (column = 0; column < c->out_width; column++) {
+            const int32_t start = column * c->stride_width;
+            int32_t acc[2];
+            acc[0] = acc[1] = channel->bias;
+            edge_window(c, line + (start & ~1), words, pairs, acc);
+            y[to] = edge_requantise(acc[start & 1], channel->scale, c->out_zero);
+            to += step;
+            if (c->stride_width == 1 && column + 1 < c->out_width) {
+                y[to] = edge_requantise(acc[1], channel->scale, c->out_zero);
+                to += step;
+                column++;
+            }
+        }
+    }
+}
+#else
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *w,
+                                       const edge_channel_t *channel, int8_t *y)
+{
+    int32_t row, column, i, j;
+    int32_t to = 0;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *const line = plane + row * c->stride_height * c->pitch;
+        for (column = 0; column < c->out_width; column++) {
+            const edge_plane_t *from = line + column * c->stride_width;
+            const int8_t *v = w;
+            int32_t acc = channel->bias;
+            for (i = 0; i < c->kernel_height; i++) {
+                for (j = 0; j < c->kernel_width; j++) {
+                    acc += from[j] * *v++;
+                }
+                from += c->pitch;
+            }
+            y[to] = edge_requantise(acc, channel->scale, c->out_zero);
+            to += c->in_channels;
+        }
+    }
+}
+#endif
+
+static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y, int8_t *scratch)
+{
+    edge_plane_t *const plane = (edge_plane_t *)(void *)scratch;
+    const int8_t *w = c->weights;
+    int32_t channel;
+    for (channel = 0; channel < c->in_channels; channel++) {
+        edge_plane(c, x + channel, plane);
+#if EDGE_DSP
+        {
+            edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
+            edge_kernel_words(c, w, words);
+            edge_channel(c, plane, words, c->channels + channel, y + channel);
+        }
+#else
+        edge_channel(c, plane, w, c->channels + channel, y + channel);
+#endif
+        w += c->kernel_height * c->kernel_width;
+    }
+}

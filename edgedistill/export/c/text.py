@@ -1,0 +1,70 @@
+"""Writes C: identifiers, comments, strings, arrays and structures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.export.c.layout import Channels
+
+_WIDTH = 100
+
+
+def identifier(name: str) -> str:
+    """A C identifier's tail from a model's name: lower case, without the package's own name in front."""
+    found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return found.removeprefix("edgedistill_") or "model"
+
+
+def comment(text: str) -> str:
+    """Text that is safe inside a comment."""
+    plain = "".join(c if " " <= c <= "~" else " " for c in text)
+    return " ".join(plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").split())
+
+
+def string(text: str) -> str:
+    """A C string literal of the text's UTF-8 bytes."""
+    plain = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-.,:;()/+")
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
+
+
+def real(value: np.float32) -> str:
+    """A float32 as a hexadecimal C constant, which is exact."""
+    return f"{float(value).hex()}f"
+
+
+def scale(value: np.float32) -> str:
+    """A multiplier in both forms, one of which the compiler takes."""
+    return f"EDGE_SCALE(0x{int(value.view(np.uint32)):08X}u, {real(value)})"
+
+
+def lines(items: Sequence[str], indent: str = "    ") -> str:
+    """Items between commas, broken at the page's width."""
+    rows, row = [], indent
+    for item in items:
+        if len(row) + len(item) + 1 > _WIDTH and row != indent:
+            rows.append(row.rstrip())
+            row = indent
+        row += item + ", "
+    return "\n".join([*rows, row.rstrip().removesuffix(",")])
+
+
+def bytes_array(name: str, values: NDArray[np.int8]) -> str:
+    """``static const int8_t name[]``, on a word's boundary."""
+    body = lines([str(v) for v in values.reshape(-1).tolist()])
+    return f"static const int8_t {name}[{values.size}] EDGE_ALIGNED = {{\n{body}\n}};\n"
+
+
+def channels_array(name: str, values: Channels) -> str:
+    """``static const edge_channel_t name[]``."""
+    rows = [f"{{{b}, {scale(s)}}}" for b, s in zip(values.bias.tolist(), values.scale, strict=True)]
+    return f"static const edge_channel_t {name}[{len(rows)}] = {{\n{lines(rows)}\n}};\n"
+
+
+def structure(kind: str, name: str, fields: Mapping[str, int | str]) -> str:
+    """``static const kind name`` by named fields."""
+    body = lines([f".{field} = {value}" for field, value in fields.items()])
+    return f"static const {kind} {name} = {{\n{body}\n}};\n"

@@ -1,0 +1,150 @@
+"""Makes firmware of a model in C: compiled for a device's core, linked with the device's flash and RAM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.errors import GateError, InputError
+from edgedistill.runners import programs
+from edgedistill.runners.c_source import CSource
+from edgedistill.runners.cortex_m import toolchain
+from edgedistill.runners.cortex_m.machines import MACHINES, Machine
+from edgedistill.target import Target
+from edgedistill.units import format_bytes
+
+COMPILE_S = 300
+STACK_BYTES = 2_048
+"""That the linker keeps free: an inference takes less than half of it, see benchmarks/mcu_instructions.py."""
+
+_OVERFLOW = re.compile(r"region\W+(\w+)\W+overflowed by (\d+) byte")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """The compiled parts of a device's firmware; ``link`` makes an image of them and some inputs."""
+
+    device: Target
+    machine: Machine
+    cc: str
+    folder: Path
+    model: Path  # the model's object file
+    others: tuple[Path, ...]
+
+    def link(self, inputs: NDArray[np.int8], name: str) -> Path:
+        """An image that holds ``inputs`` int8 [N, ...] beside the device's memories.
+
+        Raises:
+            InputError: the model does not fit the device.
+        """
+        (self.folder / "inputs.bin").write_bytes(np.ascontiguousarray(inputs).tobytes())
+        (self.folder / "inputs.S").write_text(
+            '    .section .inputs, "a"\n    .balign 4\n    .global inputs, inputs_end\n'
+            'inputs:\n    .incbin "inputs.bin"\ninputs_end:\n'
+        )
+        data = _compile(self, "inputs.S", ())
+        image = self.folder / f"{name}.elf"
+        script = ("-nostartfiles", "-Wl,--gc-sections", "-Tfirmware.ld")
+        parts = [path.name for path in (self.model, *self.others, data)]
+        command = [self.cc, *toolchain.flags(self.device), *toolchain.OPTIMISED, *script, "-o", image.name]
+        ended = programs.run([*command, *parts], seconds=COMPILE_S, folder=self.folder)
+        if ended.code != 0:
+            raise _does_not_fit(self.device, self.machine, ended) or _failed("linked", self.cc, ended)
+        return image
+
+
+def compile_model(
+    source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC, more: Sequence[str] = ()
+) -> Firmware:
+    """Compiles a model and what runs it.
+
+    Args:
+        source: the model.
+        device: with cpu and emulator.
+        folder: where the files go; it exists.
+        cc: GCC for Arm.
+        more: flags for the model alone, such as warnings.
+
+    Raises:
+        GateError: the compiler does not take the files.
+    """
+    assert device.emulator is not None, f"{device.name}: no emulator"
+    machine = MACHINES[device.emulator.value]
+    for name in ("firmware.c", "startup.c"):
+        (folder / name).write_text(_resource(name), encoding="utf-8")
+    (folder / "model_under_test.h").write_text(
+        f"{source.macros()}#define BOARD_FPGAIO {machine.fpgaio:#x}\n", encoding="utf-8"
+    )
+    flash, ram = memories(device, machine)
+    script = Template(_resource("firmware.ld")).substitute(
+        flash_origin=f"{machine.flash.origin:#x}",
+        flash_bytes=flash,
+        ram_origin=f"{machine.ram.origin:#x}",
+        ram_bytes=ram,
+        inputs_origin=f"{machine.inputs.origin:#x}",
+        inputs_bytes=machine.inputs.length,
+        stack_bytes=STACK_BYTES,
+    )
+    (folder / "firmware.ld").write_text(script, encoding="utf-8")
+    empty = Firmware(device, machine, cc, folder, folder / f"{source.name}.o", ())
+    _compile(empty, source.source, ("-std=c99", *more))
+    include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
+    others = tuple(_compile(empty, name, include) for name in ("startup.c", "firmware.c"))
+    return Firmware(device, machine, cc, folder, empty.model, others)
+
+
+def memories(device: Target, machine: Machine) -> tuple[int, int]:
+    """Bytes of flash and of RAM: the device's, as far as the emulator has as much."""
+    flash = device.flash_bytes.value if device.flash_bytes is not None else machine.flash.length
+    ram = device.ram_bytes.value if device.ram_bytes is not None else machine.ram.length
+    return min(flash, machine.flash.length), min(ram, machine.ram.length)
+
+
+def _resource(name: str) -> str:
+    return resources.files("edgedistill.runners.cortex_m").joinpath(name).read_text(encoding="utf-8")
+
+
+def _compile(parts: Firmware, source: str | Path, more: Sequence[str]) -> Path:
+    target = parts.folder / f"{Path(source).stem}.o"
+    command = [parts.cc, *toolchain.flags(parts.device), *toolchain.OPTIMISED, *more]
+    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=parts.folder)
+    if ended.code != 0:
+        raise _failed(f"compiled ({Path(source).name})", parts.cc, ended)
+    return target
+
+
+def _failed(done: str, cc: str, ended: programs.Ended) -> GateError:
+    no_library = re.search(r"stdint\.h|-lc\b|-lgcc\b|crt0|specs", ended.err) is not None
+    return GateError(
+        f"the firmware could not be {done}: {ended.last_words}",
+        where=cc,
+        fix=f"apt-get install {toolchain.PACKAGES[toolchain.CC]}"
+        if no_library
+        else "use the C files as they were built, and a GCC for Arm that knows the target's cpu",
+    )
+
+
+def _does_not_fit(device: Target, machine: Machine, ended: programs.Ended) -> InputError | None:
+    found = {region: int(count) for region, count in _OVERFLOW.findall(ended.err)}
+    flash, ram = memories(device, machine)
+    limits = {"FLASH": ("flash", flash), "RAM": ("RAM", ram)}
+    words = [
+        f"{found[region]:,} bytes too many for {format_bytes(size)} of {name}"
+        for region, (name, size) in limits.items()
+        if region in found
+    ]
+    if not words:
+        return None
+    return InputError(
+        f"the firmware does not fit {device.title}: {' and '.join(words)}",
+        where=f"target {device.name}",
+        fix="choose a smaller --student (`edgedistill list students`), a lower data.resolution, "
+        "or a device with more memory",
+    )

@@ -1,0 +1,1 @@
+"""Sizes: what a student will take of a device, known before anything is trained."""

@@ -1,0 +1,55 @@
+"""Limits of a microcontroller are held against its firmware, never against this machine's runtimes."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgedistill.cli import limits
+from edgedistill.recipe import Recipe
+from edgedistill.record import BuildRecord, Measurement
+from tests.cli.conftest import record
+
+
+def firmware(**values: tuple[float | None, str]) -> BuildRecord:
+    made = record("nucleo-l4r5zi", Recipe())
+    rows = tuple(
+        Measurement.model_validate({"quantity": q, "value": value, "unit": unit, "how": how, "artifact": "c"})
+        for q, (value, unit) in values.items()
+        for how in ["not run" if value is None else "modelled" if q.startswith("estimated") else "emulated"]
+    )
+    return made.model_copy(update={"measurements": (*made.measurements, *rows)})
+
+
+RAN = firmware(
+    instructions=(1e6, "instructions"),
+    ram_bytes=(3000.0, "bytes"),
+    flash_bytes=(20_000.0, "bytes"),
+    estimated_latency=(13.75, "ms"),
+    estimated_energy=(570.0, "µJ"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "missed"),
+    [
+        ("ram", 3000.0, ""),
+        ("ram", 2999.0, "ram 2.9 KiB is above 2.9 KiB"),
+        ("flash", 19_999.0, "flash 19.5 KiB is above 19.5 KiB"),
+        ("latency", 14.0, ""),
+        ("latency", 13.0, "latency 13.8 ms is above 13.0 ms"),
+        ("energy", 0.57, ""),
+        ("energy", 0.5, "energy 0.57 mJ is above 0.5 mJ"),
+    ],
+)
+def test_firmware_is_what_counts(name: str, limit: float, missed: str) -> None:
+    found = limits.check({name: limit}, [RAN])
+    assert found.missed == ((f"nucleo-l4r5zi: {missed}",) if missed else ()) and not found.unknown
+
+
+def test_firmware_that_did_not_run_has_no_flash_and_no_latency() -> None:
+    idle = firmware(
+        instructions=(None, "instructions"), flash_bytes=(None, "bytes"), ram_bytes=(None, "bytes")
+    )
+    found = limits.check({"flash": 1.0, "latency": 1e-6, "energy": 1e-6, "ram": 2048.0}, [idle])
+    assert not found.missed and len(found.unknown) == 3  # the arena is planned, and known
+    assert limits.check({"ram": 2047.0}, [idle]).missed
