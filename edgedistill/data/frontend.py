@@ -158,7 +158,7 @@ def feature_levels(energy: Int) -> NDArray[np.uint8]:
     index = ((at_least_one << (52 - octave)) >> 44) & 255  # the 8 bits below the leading one
     log2 = (octave << LOG_BITS) + tables().log2[index]
     levels = (log2 - (FLOOR_OCTAVES << LOG_BITS) + (1 << (LEVEL_SHIFT - 1))) >> LEVEL_SHIFT
-    return levels.clip(0, 255).astype(np.uint8)
+    return np.asarray(levels.clip(0, 255), dtype=np.uint8)
 
 
 def describe() -> str:

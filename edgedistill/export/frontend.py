@@ -1,4 +1,4 @@
-"""Prints the sound front end as C99, so that a device computes the very bytes that the student was trained on."""
+"""Prints the sound front end as C99: a device computes the very bytes that the student was trained on."""
 
 from __future__ import annotations
 
@@ -156,7 +156,8 @@ void edgedistill_frontend_frame(const int16_t *samples, int8_t *features, int32_
         }}
         if (segment > 0) {{
             const int64_t falling = whole * (INT64_C(1) << {mel_bits}) - rising;
-            features[segment - 1] = level((rising_before + falling + (INT64_C(1) << {mel_half})) >> {mel_bits});
+            const int64_t half = INT64_C(1) << {mel_half};
+            features[segment - 1] = level((rising_before + falling + half) >> {mel_bits});
         }}
         rising_before = rising;
     }}
@@ -229,6 +230,7 @@ def _array(kind: str, name: str, values: fe.Int) -> str:
     limits = np.iinfo(kind.removesuffix("_t"))
     assert limits.min <= int(values.min()) and int(values.max()) <= limits.max, f"{name} fits {kind}"
     rows = [
-        "    " + ", ".join(str(v) for v in values[i : i + 16].tolist()) + "," for i in range(0, len(values), 16)
+        "    " + ", ".join(str(v) for v in values[i : i + 16].tolist()) + ","
+        for i in range(0, len(values), 16)
     ]
     return f"static const {kind} {name}[{len(values)}] = {{\n" + "\n".join(rows) + "\n};\n"

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Metadata:
     """Name, labels and the pre-processing contract, written into each artifact's own metadata.
 
-    ``real = input_scale * (q - input_zero_point)`` and ``q = pixel - 128`` for images.
+    ``real = input_scale * (q - input_zero_point)``; ``q = pixel - 128`` for images, and for sound
+    ``q = feature - 128`` with features as ``provenance["front_end"]`` says.
     """
 
     name: str

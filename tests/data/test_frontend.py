@@ -1,4 +1,4 @@
-"""The front end: near a floating-point log-mel, exact where it says so, the same constants on every machine."""
+"""The front end: near a floating-point log-mel, exact where it says so, the same constants everywhere."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 from edgedistill.data import frontend as fe
 from edgedistill.export import frontend
 
-WARNINGS = "-Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -pedantic -Werror".split()
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-pedantic", "-Werror"]
 
 
 @pytest.fixture(scope="module")
