@@ -108,37 +108,32 @@ def features(waveforms_NS: NDArray[np.int16]) -> NDArray[np.uint8]:
 
 
 def _power(frames_SF: Int) -> Int:
-    """Samples [480, F] to the power [bins, F] of the bins that filters use, in units of one sample^2."""
+    """Samples [480, F] to the power [bins, F] of the bins that filters use, in units of one sample^2.
+
+    The FFT's integers are held in float64, where they are exact (below 2^44) and several times as fast.
+    """
     t = tables()
-    windowed = (frames_SF * t.window[:, None] + (1 << (WINDOW_BITS - FRACTION_BITS - 1))) >> (
-        WINDOW_BITS - FRACTION_BITS
-    )
-    padded = np.zeros((FFT, frames_SF.shape[1]), dtype=np.int64)
-    padded[:WINDOW] = windowed
-    real, imaginary = padded[0::2][t.reversed], padded[1::2][t.reversed]  # z[n] = x[2n] + i x[2n+1]
+    shift = WINDOW_BITS - FRACTION_BITS
+    padded = np.zeros((FFT, frames_SF.shape[1]))
+    padded[:WINDOW] = (frames_SF * t.window[:, None] + (1 << (shift - 1))) >> shift
     half = FFT // 2
+    z = np.empty((half, frames_SF.shape[1]), dtype=np.complex128)
+    z.real, z.imag = padded[0::2][t.reversed], padded[1::2][t.reversed]  # z[n] = x[2n] + i x[2n+1]
+    twiddles = t.cosine - 1j * t.sine  # W_512^k
     span = 1
     while span < half:
-        step = half // span  # of the twiddles: W_256^(k * 128 / span) = W_512^(k * 256 / span)
-        cosine, sine = t.cosine[::step][:span, None], t.sine[::step][:span, None]
-        re, im = (z.reshape(half // (2 * span), 2, span, -1) for z in (real, imaginary))
-        above_re, above_im, below_re, below_im = re[:, 0], im[:, 0], re[:, 1], im[:, 1]
-        turned_re = _twiddled(below_re * cosine + below_im * sine)  # times cos - i sin
-        turned_im = _twiddled(below_im * cosine - below_re * sine)
-        real, imaginary = (
-            np.stack((above + turned, above - turned), axis=1).reshape(half, -1)
-            for above, turned in ((above_re, turned_re), (above_im, turned_im))
-        )
+        above, below = z.reshape(half // (2 * span), 2, span, -1).swapaxes(0, 1)
+        turned = _twiddled(below * twiddles[:: half // span][:span, None])
+        np.subtract(above, turned, out=below)
+        np.add(above, turned, out=above)
         span *= 2
     k = t.first_bin + np.arange(len(t.rising))
-    mirror = half - k
+    mirrored = z[half - k].conj()
     # even and odd part of the spectrum of z, then twice the spectrum of x (Sorensen et al. 1987, section IV)
-    a_re, a_im = real[k] + real[mirror], imaginary[k] - imaginary[mirror]
-    b_re, b_im = real[k] - real[mirror], imaginary[k] + imaginary[mirror]
-    cosine, sine = t.cosine[k][:, None], t.sine[k][:, None]
-    x_re = a_re + _twiddled(b_im * cosine - b_re * sine)
-    x_im = a_im - _twiddled(b_re * cosine + b_im * sine)
-    power: Int = (x_re * x_re + x_im * x_im) >> POWER_SHIFT
+    turned = _twiddled((z[k] - mirrored) * twiddles[k][:, None])
+    re = (z.real[k] + mirrored.real + turned.imag).astype(np.int64)
+    im = (z.imag[k] + mirrored.imag - turned.real).astype(np.int64)
+    power: Int = (re * re + im * im) >> POWER_SHIFT
     return power
 
 
@@ -179,6 +174,10 @@ def _rounded(values: NDArray[np.float64]) -> Int:
     return np.rint(values).astype(np.int64)
 
 
-def _twiddled(product: Int) -> Int:
-    rounded: Int = (product + (1 << (TWIDDLE_BITS - 1))) >> TWIDDLE_BITS
-    return rounded
+def _twiddled(product: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Whole numbers times a twiddle in Q14, rounded half up; in place."""
+    parts = product.view(np.float64)
+    parts += 1 << (TWIDDLE_BITS - 1)
+    parts *= 2.0**-TWIDDLE_BITS
+    np.floor(parts, out=parts)
+    return product

@@ -69,14 +69,14 @@ def speed(waves: Waves, noise: Waves | None, rng: np.random.Generator) -> Waves:
     rate = rng.uniform(1 - SPEED, 1 + SPEED, size=(count, 1)).astype(np.float32)
     middle = np.float32((samples - 1) / 2)
     source = (np.arange(samples, dtype=np.float32)[None] - middle) * rate + middle  # [N,S]
-    left = np.floor(source).astype(np.int32)
+    inside = (source >= 0) & (source < samples - 1)
+    left = source.clip(0, samples - 2).astype(np.intp)  # whole part
     part = source - left
-    outside = (left < 0) | (left >= samples - 1)
-    left = left.clip(0, samples - 2)
-    before = np.take_along_axis(waves, left, axis=1).astype(np.float32)
-    after = np.take_along_axis(waves, left + 1, axis=1).astype(np.float32)
-    played = np.where(outside, np.float32(0), before + (after - before) * part)
-    return _whole(played)
+    left += np.arange(count)[:, None] * samples
+    flat = waves.ravel()
+    before = flat.take(left).astype(np.float32)
+    left += 1
+    return _whole((before + (flat.take(left) - before) * part) * inside)
 
 
 def add_noise(waves: Waves, noise: Waves | None, rng: np.random.Generator) -> Waves:
