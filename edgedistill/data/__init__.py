@@ -84,7 +84,8 @@ def load(
     if section.test is not None:
         source = _with_test(source, _read(section.test, trust, section.group), section.test)
     options = section.model_dump(exclude={"augment", "source", "test"}, exclude_none=True)
-    key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, seed], sort_keys=True)
+    drawn = None if source.sound and section.limit is None else seed  # speakers are divided without a seed
+    key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, drawn], sort_keys=True)
     key = hashlib.sha256(key_text.encode()).hexdigest()[:32]
     prepared = prepare_sound.prepared if source.sound else prepare.prepared
     return prepared(source, section, seed, cache / "data" / key, progress)

@@ -70,9 +70,9 @@ def speed(waves: Waves, noise: Waves | None, rng: np.random.Generator) -> Waves:
     middle = np.float32((samples - 1) / 2)
     source = (np.arange(samples, dtype=np.float32)[None] - middle) * rate + middle  # [N,S]
     inside = (source >= 0) & (source < samples - 1)
-    left = source.clip(0, samples - 2).astype(np.intp)  # whole part
-    part = source - left
-    left += np.arange(count)[:, None] * samples
+    whole = np.floor(source.clip(0, samples - 2))
+    part = source - whole
+    left = whole.astype(np.intp) + np.arange(count)[:, None] * samples
     flat = waves.ravel()
     before = flat.take(left).astype(np.float32)
     left += 1
