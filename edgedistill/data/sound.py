@@ -36,7 +36,7 @@ def augment(
     Args:
         waves: the clips.
         features: of the unvaried clips; taken where no name varies the sound.
-        noise: clips of background noise [R,S]; None: pink noise is made.
+        noise: a clip of background noise for each of them; None: pink noise is made.
         names: rows of VARIATIONS or of data.augment.AUGMENTATIONS.
         rng: decides everything random.
 
@@ -86,9 +86,8 @@ def add_noise(waves: Waves, noise: Waves | None, rng: np.random.Generator) -> Wa
         added = _pink(count, samples, rng)
     else:
         twice = np.concatenate([noise, noise], axis=1)
-        rows, starts = rng.integers(len(noise), size=count), rng.integers(samples, size=count)
         windows = np.lib.stride_tricks.sliding_window_view(twice, samples, axis=1)
-        added = windows[rows, starts].astype(np.float32)
+        added = windows[np.arange(count), rng.integers(samples, size=count)].astype(np.float32)
     snr_db = rng.uniform(*SNR_DB, size=(count, 1))
     chosen = rng.random((count, 1)) < NOISY
     level = np.maximum(_rms(waves), _SILENT_RMS) / np.maximum(_rms(added), 1.0) * 10 ** (-snr_db / 20)

@@ -39,7 +39,9 @@ class Split:
         images = np.asarray(self.images_NHWC[rows])
         if self.waveforms is None:
             return augment(images, names, rng)
-        noise = self.waveforms[self.noise] if self.noise is not None and len(self.noise) else None
+        noise = None
+        if self.noise is not None and len(self.noise):
+            noise = np.asarray(self.waveforms[rng.choice(self.noise, size=len(images))])
         return sound.augment(np.asarray(self.waveforms[rows]), images, noise, names, rng)
 
 

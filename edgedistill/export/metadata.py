@@ -21,3 +21,8 @@ class Metadata:
     input_zero_point: int
     version: str
     provenance: Mapping[str, str] = field(default_factory=dict)  # recipe hash, teacher, data, licence
+
+    @property
+    def input_noun(self) -> str:
+        """What one value of the input is."""
+        return "feature" if "front_end" in self.provenance else "pixel"

@@ -79,10 +79,10 @@ def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
     shape = "x".join(["N", *(str(n) for n in graph.tensors[graph.inputs[0]].shape[1:])])
     if graph.is_integer:
         contract = (
-            f"int8 {shape}: q = pixel - 128; real = {meta.input_scale!r} * (q - {meta.input_zero_point})"
+            f"int8 {shape}: q = {meta.input_noun} - 128; real = {meta.input_scale!r} * (q - {meta.input_zero_point})"
         )
     else:
-        contract = f"float32 {shape}: {meta.input_scale!r} * (pixel - 128 - {meta.input_zero_point})"
+        contract = f"float32 {shape}: {meta.input_scale!r} * ({meta.input_noun} - 128 - {meta.input_zero_point})"
     return {
         "name": meta.name,
         "labels": json.dumps(list(meta.labels), ensure_ascii=False),

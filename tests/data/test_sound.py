@@ -12,11 +12,12 @@ from edgedistill.errors import UnknownNameError
 from tests.sounds import tone
 
 WAVES = np.stack([tone(hz, i) for i, hz in enumerate((300, 700, 1_500, 3_000))])
-NOISE = np.rint(np.random.default_rng(9).normal(0, 300, size=(3, frontend.SAMPLES))).astype(np.int16)
+NOISE = np.rint(np.random.default_rng(9).normal(0, 300, size=(60, frontend.SAMPLES))).astype(np.int16)
 
 
 def vary(name: str, seed: int = 0, waves: np.ndarray = WAVES, noise: np.ndarray | None = NOISE) -> np.ndarray:
-    return sound.VARIATIONS[name](waves, noise, np.random.default_rng(seed))
+    part = noise[: len(waves)] if noise is not None else None
+    return sound.VARIATIONS[name](waves, part, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", sorted(sound.VARIATIONS))
