@@ -13,7 +13,8 @@ from edgedistill.ir.ops import DepthwiseConv2D, Table
 class Metadata:
     """Name, labels and the pre-processing contract, written into each artifact's own metadata.
 
-    ``real = input_scale * (q - input_zero_point)`` and ``q = pixel - 128`` for images.
+    ``real = input_scale * (q - input_zero_point)``; ``q = pixel - 128`` for images, and for sound
+    ``q = feature - 128`` with features as ``provenance["front_end"]`` says.
     """
 
     name: str
@@ -23,6 +24,11 @@ class Metadata:
     input_zero_point: int
     version: str
     provenance: Mapping[str, str] = field(default_factory=dict)  # recipe hash, teacher, data, licence
+
+    @property
+    def input_noun(self) -> str:
+        """What one value of the input is."""
+        return "feature" if "front_end" in self.provenance else "pixel"
 
 
 def remarks(graph: Graph, scales: bool = False) -> dict[str, dict[str, str | float | bool]]:

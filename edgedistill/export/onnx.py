@@ -78,12 +78,11 @@ def write(graph: Graph, meta: Metadata, path: Path, form: Form = "qlinear") -> N
 def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
     """What ``metadata_props`` says: the labels, the contract of the input, where the model came from."""
     shape = "x".join(["N", *(str(n) for n in graph.tensors[graph.inputs[0]].shape[1:])])
+    scale, zero, noun = meta.input_scale, meta.input_zero_point, meta.input_noun
     if graph.is_integer:
-        contract = (
-            f"int8 {shape}: q = pixel - 128; real = {meta.input_scale!r} * (q - {meta.input_zero_point})"
-        )
+        contract = f"int8 {shape}: q = {noun} - 128; real = {scale!r} * (q - {zero})"
     else:
-        contract = f"float32 {shape}: {meta.input_scale!r} * (pixel - 128 - {meta.input_zero_point})"
+        contract = f"float32 {shape}: {scale!r} * ({noun} - 128 - {zero})"
     return {
         "name": meta.name,
         "labels": json.dumps(list(meta.labels), ensure_ascii=False),
