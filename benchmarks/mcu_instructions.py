@@ -1,6 +1,6 @@
 """Instructions, RAM and flash of a printed C model on an emulated Cortex-M, byte for byte compared, as JSON.
 
-    python benchmarks/mcu_instructions.py GRAPH.npz [--cpu m3|m4|m7|m33|m55] [--inputs N] [--json FILE]
+    python benchmarks/mcu_instructions.py GRAPH.npz [--cpu m3|m4|m4-nofpu|m7|m55] [--inputs N] [--json FILE]
 
 Needs arm-none-eabi-gcc and qemu-system-arm (Debian: gcc-arm-none-eabi libnewlib-arm-none-eabi
 qemu-system-arm). QEMU counts instructions exactly (-icount) and knows nothing of cycles.
@@ -54,19 +54,18 @@ BOARDS: Mapping[str, Board] = {
     "m4": Board("mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
     "m4-nofpu": Board("mps2-an386", ("-mcpu=cortex-m4", "-mfloat-abi=soft")),
     "m7": Board("mps2-an500", ("-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
-    "m33": Board("mps2-an505", ("-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")),
     "m55": Board("mps3-an547", ("-mcpu=cortex-m55", "-mfloat-abi=hard"), 0x49302000, 20_000_000),
 }
 
 
 def command(arguments: Sequence[str | Path], seconds: int = 300) -> str:
-    """Standard output; the program's own words where it fails."""
+    """What a program says, where QEMU puts semihosting too; its own words where it fails."""
     done = subprocess.run(
         [str(a) for a in arguments], capture_output=True, text=True, timeout=seconds, check=False
     )
     if done.returncode != 0:
         sys.exit(f"{arguments[0]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def sections(file: Path) -> dict[str, int]:
