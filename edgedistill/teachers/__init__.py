@@ -112,7 +112,7 @@ def load(
         return Teacher(loaded.name, answers, fingerprint, loaded.parameters, loaded.notes)
 
     def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.log(np.maximum(answers(images_NHWC), _LEAST_PROBABILITY))
+        return np.asarray(np.log(np.maximum(answers(images_NHWC), _LEAST_PROBABILITY)), np.float32)
 
     note = "the teacher answers with probabilities: their logarithms are taken as logits"
     return Teacher(loaded.name, logits, fingerprint, loaded.parameters, (*loaded.notes, note))
