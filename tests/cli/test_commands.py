@@ -52,7 +52,7 @@ def test_lists_print_the_packages_tables(run: Run, kind: str) -> None:
     names = run("list", kind, "--quiet").stdout.splitlines()
     assert names == [next(iter(row.values())) for row in rows]
     text = "".join(run("list", kind).stdout.split())
-    assert all("".join(name.split())[:12] in text for name in names)
+    assert all("".join(name.split())[:8] in text for name in names)
 
 
 def test_an_unknown_list_offers_the_nearest(run: Run) -> None:

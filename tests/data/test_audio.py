@@ -206,7 +206,7 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
 
 def test_real_clips(real_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("soundfile", reason="needs soundfile")
-    source = real_data / "speech_commands"
+    source = (real_data / "speech_commands").resolve()
     words = ("yes", "no", "_silence_", "_unknown_")
     for word in words:
         (tmp_path / "some" / word).mkdir(parents=True)

