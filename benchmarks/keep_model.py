@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("build", type=Path)
     parser.add_argument("model", type=Path)
+    parser.add_argument("--also", nargs="*", default=[], help="files that are in the model's folder already")
     arguments = parser.parse_args()
     folder, model = arguments.build, arguments.model
     record = records.load(folder / "record.json")
@@ -45,7 +46,7 @@ def main() -> None:
     graph = serial.load(folder / "graph.npz")
     x = to_int8(np.asarray(data.test.images_NHWC))
     outputs = np.asarray(interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
-    names = (*FILES, "student.safetensors", "recipe.toml")
+    names = (*FILES, "student.safetensors", "recipe.toml", *arguments.also)
     expected = {
         "accuracy": json.loads(record.accuracy.model_dump_json()),
         "graph": json.loads(record.graph.model_dump_json()),

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--quantise-epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--views", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=25_000, help="training images")
+    parser.add_argument("--limit", type=int, default=12_500, help="training images")
     arguments = parser.parse_args()
     folder = arguments.real_data / "cifar10"
     weights = next(folder.glob("teachers/resnet56-*.th"))

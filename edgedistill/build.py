@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
 from edgedistill import record as records
-from edgedistill import students, target, teachers
+from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
@@ -55,6 +55,7 @@ def build(
         InputError: something of the user's cannot be used (nothing has been trained then).
         ParityError: a runtime answers differently from the interpreter.
     """
+    recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
@@ -129,7 +130,7 @@ def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport
         run.warn(text)
     run.reporter.note(
         f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
-        f"on {len(data.test)} test images"
+        f"on {len(data.test)} test {tasks.TASKS[data.task].examples}"
     )
     return report
 
@@ -149,7 +150,10 @@ def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | No
     )
     found = run.store.find("views", name)
     if found is None:
-        run.reporter.stage("soft targets", f"{recipe.distill.views} views of {len(data.train)} images")
+        run.reporter.stage(
+            "soft targets",
+            f"{recipe.distill.views} views of {len(data.train)} {tasks.TASKS[data.task].examples}",
+        )
         started = time.perf_counter()
         work = run.store.work("views", name)
         classes = len(data.labels)

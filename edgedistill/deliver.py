@@ -19,10 +19,12 @@ from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
 from edgedistill.bench.parity import parity
+from edgedistill.data import frontend
 from edgedistill.data.types import ImageData
 from edgedistill.distill.evaluate import top1 as torch_top1
 from edgedistill.errors import ParityError
 from edgedistill.export import EXPORTERS, c
+from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, plan, serial, verify
@@ -34,6 +36,7 @@ from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
+from edgedistill.tasks import TASKS
 from edgedistill.teachers.check import TeacherReport
 from edgedistill.teachers.types import Teacher
 
@@ -76,6 +79,8 @@ def deliver(
         started = time.perf_counter()
         meta = _metadata(run, integer, teacher, data)
         export(integer, float_graph, meta, folder, recipe, formats)
+        if data.task == "keyword-spotting":
+            frontend_printer.write(folder)
         pixels = np.asarray(data.test.images_NHWC)
         inputs = to_int8(pixels)
         golden.save(golden.golden(integer, inputs[:_GOLDEN_INPUTS]), folder / "golden.npz")
@@ -85,7 +90,7 @@ def deliver(
         )
         (folder / "recipe.toml").write_text(recipes.to_toml(recipe), encoding="utf-8")
         run.seconds["export"] = time.perf_counter() - started
-        reporter.stage("verify", f"{len(inputs)} test images in every runtime")
+        reporter.stage("verify", f"{len(inputs)} test {TASKS[data.task].examples} in every runtime")
         started = time.perf_counter()
         proofs = parity(integer, folder, inputs)
         run.seconds["verify"] = time.perf_counter() - started
@@ -205,6 +210,7 @@ def _metadata(run: Run, integer: Graph, teacher: Teacher, data: ImageData) -> Me
             "teacher_fingerprint": teacher.fingerprint,
             "data": data.name,
             "data_fingerprint": data.fingerprint,
+            **({"front_end": frontend.describe()} if data.task == "keyword-spotting" else {}),
         },
     )
 
@@ -228,6 +234,8 @@ _FORMATS = {
     "student-float32.tflite": "tflite-float32",
     "golden.npz": "golden",
     "graph.npz": "graph",
+    "frontend.h": "frontend",
+    "frontend.c": "frontend",
     "labels.txt": "labels",
     "recipe.toml": "recipe",
 }

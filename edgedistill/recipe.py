@@ -28,7 +28,7 @@ class _Section(BaseModel):
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
-    # "digits", a folder of class folders, a folder or file of parquet, .npz, module:callable
+    # "digits", a folder of class folders (images, sound), parquet files, .npz, module:callable
     source: str = "digits"
     test: str | None = None  # a separate test source; without it the source's own, or a split
     validation_share: float = Field(0.1, gt=0, lt=0.5)  # of the training examples, held out by seed
@@ -36,8 +36,9 @@ class DataSection(_Section):
     resolution: int | None = Field(None, ge=4, le=512)  # side in pixels; None: the images' own
     max_broken_share: float = Field(0.01, ge=0, le=1)
     limit: int | None = Field(None, ge=10)  # at most this many training examples
+    group: str | None = None  # sound: how a clip's speaker is found (data.audio.GROUPS); None: nohash
     augment: tuple[str, ...] | None = (
-        None  # None: pad-crop and flip, but for digits (a mirrored 3 is no 3) translate
+        None  # None: pad-crop and flip; for digits (a mirrored 3 is no 3) translate; for sound see tasks
     )
 
     @property
@@ -58,9 +59,9 @@ class TeacherSection(_Section):
 
 
 class StudentSection(_Section):
-    """FAMILY[:k=v,...] or module:callable."""
+    """FAMILY[:k=v,...] or module:callable; auto: the task's first family."""
 
-    spec: str = "resnet"
+    spec: str = "auto"
 
 
 class DistillSection(_Section):
@@ -85,9 +86,9 @@ class QuantiseSection(_Section):
     """The int8 training, teacher still in the loop."""
 
     epochs: int = Field(4, ge=0)  # 0: post-training quantisation
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(5e-4, gt=0)
     calibration_images: int = Field(512, ge=1)
-    percentile: float = Field(99.99, gt=50, le=100)
+    percentile: float = Field(99.999, gt=50, le=100)
 
 
 class ExportSection(_Section):

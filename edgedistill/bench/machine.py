@@ -17,6 +17,7 @@ LIBRARIES = (
     "timm",
     "transformers",
     "pillow",
+    "soundfile",
     "pydantic",
 )
 

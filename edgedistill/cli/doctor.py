@@ -30,6 +30,7 @@ _OPTIONAL = {
     "timm": "teachers timm:NAME: pip install 'edgedistill[timm]', which brings torchvision too",
     "transformers": "teachers hf:NAME: pip install 'edgedistill[hf]'",
     "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
+    "soundfile": "clips in FLAC, and wav files other than 16-bit PCM: pip install 'edgedistill[audio]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }
 

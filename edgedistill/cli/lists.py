@@ -15,11 +15,13 @@ Rows = tuple[tuple[str, ...], ...]  # the first row names the columns
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help="teachers, students, losses, exporters, runners or tasks.")],
+    kind: Annotated[
+        str, typer.Argument(help="teachers, students, losses, exporters, readers, runners or tasks.")
+    ],
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Lists what can be chosen: teachers, students, losses, exporters, runners, tasks."""
+    """Lists what can be chosen: teachers, students, losses, exporters, readers, runners, tasks."""
     if kind not in LISTS:
         raise UnknownNameError("list", kind, LISTS, where="edgedistill list")
     columns, *rows = LISTS[kind]()
@@ -63,6 +65,12 @@ def _exporters() -> Rows:
     )
 
 
+def _readers() -> Rows:
+    from edgedistill.read import READERS
+
+    return (("file", "what it is"), *((suffix, row.text) for suffix, row in READERS.items()))
+
+
 def _runners() -> Rows:
     from edgedistill.runners import RUNNERS
 
@@ -82,6 +90,7 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "students": _students,
     "losses": _losses,
     "exporters": _exporters,
+    "readers": _readers,
     "runners": _runners,
     "tasks": _tasks,
 }

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgedistill.record import Parity
     from edgedistill.reporter import Reporter
 
 Json = Annotated[bool, typer.Option("--json", help="Result as JSON; progress as JSON lines on stderr.")]
@@ -39,6 +40,21 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def print_parity(rows: Sequence[Parity]) -> None:
+    """How every runtime compared with the interpreter."""
+    table = [
+        (
+            row.runtime,
+            row.artifact,
+            "not run" if row.how == "not run" else f"{row.identical:,} of {row.values:,}",
+            "" if row.how == "not run" else f"{row.max_lsb} LSB",
+            row.note,
+        )
+        for row in rows
+    ]
+    print_table(("runtime", "file", "identical values", "worst", "note"), table)
 
 
 def console(*, stderr: bool = False) -> Console:

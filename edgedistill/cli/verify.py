@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgedistill.cli.output import Json, Quiet, print_json, print_table
+from edgedistill.cli.output import Json, Quiet, print_json, print_parity
 from edgedistill.errors import ParityError
 
 
@@ -34,17 +34,7 @@ def verify(
     if json_:
         print_json([row.model_dump(mode="json") for row in rows])
     elif not quiet:
-        table = [
-            (
-                row.runtime,
-                row.artifact,
-                "not run" if row.how == "not run" else f"{row.identical:,} of {row.values:,}",
-                "" if row.how == "not run" else f"{row.max_lsb} LSB",
-                row.note,
-            )
-            for row in rows
-        ]
-        print_table(("runtime", "file", "identical values", "worst", "note"), table)
+        print_parity(rows)
     broken = [
         row for row in rows if row.family == "F" and row.how != "not run" and row.identical != row.values
     ]

@@ -10,13 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedistill.data import callables, digits, folder, npz, parquet, prepare, python
+from edgedistill.data import (
+    audio,
+    callables,
+    digits,
+    folder,
+    npz,
+    parquet,
+    prepare,
+    prepare_sound,
+    python,
+)
 from edgedistill.data.source import Source
 from edgedistill.data.types import ImageData, Split
 from edgedistill.errors import DataError, UnknownNameError
 from edgedistill.recipe import DataSection
 
-__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load"]
+__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,11 @@ SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(
         "FOLDER",
         "one folder per class with JPEG, PNG, WebP, BMP or GIF files; train/ val/ test/ above if there",
+    ),
+    "sound": SourceKind(
+        "FOLDER",
+        "one folder per class with 16-bit wav or FLAC clips of a second; split by speaker (data.group)",
+        "edgedistill[audio] for FLAC",
     ),
     "parquet": SourceKind(
         "FILE.parquet or FOLDER", "image parquet as on the Hugging Face hub: train*.parquet, test*.parquet"
@@ -65,21 +80,32 @@ def load(
     Raises:
         DataError: a data set that cannot be used, with the reason.
     """
-    source = _read(section.source, trust)
+    source = _read(section.source, trust, section.group)
     if section.test is not None:
-        source = _with_test(source, _read(section.test, trust), section.test)
-    options = section.model_dump(exclude={"augment", "source", "test"})
-    key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, seed], sort_keys=True)
+        source = _with_test(source, _read(section.test, trust, section.group), section.test)
+    options = section.model_dump(exclude={"augment", "source", "test"}, exclude_none=True)
+    drawn = None if source.sound and section.limit is None else seed  # speakers are divided without a seed
+    key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, drawn], sort_keys=True)
     key = hashlib.sha256(key_text.encode()).hexdigest()[:32]
-    return prepare.prepared(source, section, seed, cache / "data" / key, progress)
+    prepared = prepare_sound.prepared if source.sound else prepare.prepared
+    return prepared(source, section, seed, cache / "data" / key, progress)
 
 
-def _read(spec: str, trust: bool) -> Source:
+def task_of(spec: str) -> str:
+    """The row of tasks.TASKS that a data source belongs to; sources that cannot be used count as images."""
+    path = Path(spec).expanduser()
+    sound = path.is_dir() and not parquet.files_in(path) and audio.holds_sound(path)
+    return "keyword-spotting" if sound else "image-classification"
+
+
+def _read(spec: str, trust: bool, group: str | None = None) -> Source:
     if spec == "digits":
         return digits.read()
     path = Path(spec).expanduser()
     if path.is_dir():
-        return parquet.read(path) if parquet.files_in(path) else folder.read(path)
+        if parquet.files_in(path):
+            return parquet.read(path)
+        return audio.read(path, group) if audio.holds_sound(path) else folder.read(path)
     if path.is_file():
         if path.suffix.lower() == ".parquet":
             return parquet.read(path)
@@ -101,6 +127,12 @@ def _read(spec: str, trust: bool) -> Source:
 
 def _with_test(source: Source, other: Source, spec: str) -> Source:
     """The test pool of ``other`` (or all of it), its classes renumbered by name."""
+    if other.sound != source.sound:
+        raise DataError(
+            "one of the training and the test source holds sound and the other images",
+            where=spec,
+            fix="give two of a kind",
+        )
     pool = other.test or other.train
     unknown = sorted(set(other.labels) - set(source.labels))
     if unknown:

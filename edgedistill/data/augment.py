@@ -87,6 +87,26 @@ def rotate_small(batch: Batch, rng: np.random.Generator) -> Batch:
     return turned
 
 
+def spec_augment(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Of log-mel features: two stripes of time and two of frequency become the clip's mean.
+
+    Each stripe is up to a sixth of its axis wide (Park et al. 2019, section 2, without warping).
+    """
+    count, frames, bands, _ = batch.shape
+    hidden = np.zeros((count, frames, bands), dtype=bool)
+    for _ in range(2):
+        hidden |= _stripe(count, frames, rng)[:, :, None] | _stripe(count, bands, rng)[:, None, :]
+    mean = np.rint(batch.mean(axis=(1, 2), keepdims=True)).astype(np.uint8)
+    return np.where(hidden[..., None], mean, batch)
+
+
+def _stripe(count: int, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    width = rng.integers(size // 6 + 1, size=(count, 1))
+    start = rng.integers(size, size=(count, 1)) * (size - width + 1) // size
+    index = np.arange(size)[None]
+    return (index >= start) & (index < start + width)
+
+
 def _moved(batch: Batch, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Source rows [N,H] and columns [N,W] of a random move; they may lie outside."""
     count, height, width, _ = batch.shape
@@ -113,4 +133,5 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     "translate": translate,
     "brightness-contrast": brightness_contrast,
     "rotate-small": rotate_small,
+    "spec-augment": spec_augment,
 }

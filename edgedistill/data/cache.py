@@ -1,4 +1,4 @@
-"""Keeps decoded data sets on disk: uint8 arrays that are memory-mapped, written once and atomically."""
+"""Keeps decoded data sets on disk: arrays that are memory-mapped, written once and atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgedistill.errors import OutputError
 from edgedistill.mapped import new_array
 
 FORMAT = 1  # raised when the stored layout or the decoding changes, so that older folders are not read
-Map: TypeAlias = "np.memmap[Any, np.dtype[np.uint8]]"
+Map: TypeAlias = "np.memmap[Any, np.dtype[Any]]"
 SPLITS = ("train", "validation", "test")
 
 
@@ -32,6 +32,7 @@ class Card(BaseModel):
     labels: tuple[str, ...]
     fingerprint: str
     warnings: tuple[str, ...]
+    task: str = "image-classification"
 
 
 def load(folder: Path) -> ImageData | None:
@@ -42,12 +43,20 @@ def load(folder: Path) -> ImageData | None:
             Split(
                 np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False),
                 np.load(folder / f"{name}-labels.npy", allow_pickle=False),
+                _optional(folder / f"{name}-waveforms.npy"),
+                _optional(folder / f"{name}-noise.npy"),
             )
             for name in SPLITS
         )
     except (OSError, ValueError, EOFError, ValidationError):
         return None
-    return ImageData(card.name, train, validation, test, card.labels, card.fingerprint, card.warnings)
+    return ImageData(
+        card.name, train, validation, test, card.labels, card.fingerprint, card.warnings, card.task
+    )
+
+
+def _optional(path: Path) -> NDArray[Any] | None:
+    return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
 
 
 @contextmanager
@@ -81,16 +90,16 @@ def writing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def blank(path: Path, shape: tuple[int, ...]) -> Map:
+def blank(path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Map:
     """A new .npy file of zeros, mapped for writing."""
-    return new_array(path, np.uint8, shape)
+    return new_array(path, dtype, shape)
 
 
 def keep_rows(path: Path, rows: NDArray[np.int64]) -> None:
     """Rewrites a .npy file with these rows only, a thousand at a time."""
     old = np.load(path, mmap_mode="r", allow_pickle=False)
     shorter = path.with_suffix(".shorter.npy")
-    new = blank(shorter, (len(rows), *old.shape[1:]))
+    new = blank(shorter, (len(rows), *old.shape[1:]), old.dtype.type)
     for start in range(0, len(rows), 1000):
         new[start : start + 1000] = old[rows[start : start + 1000]]
     new.flush()

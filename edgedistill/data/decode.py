@@ -54,7 +54,7 @@ class Geometry:
 
 def scan(pool: Pool, progress: Progress | None = None) -> list[Found]:
     """Looks at every image's header; nothing is decoded."""
-    return list(_mapped(pool.items(), _look, len(pool), progress))
+    return list(mapped(pool.items(), _look, len(pool), progress))
 
 
 def choose(found: list[Found], resolution: int | None, where: str) -> tuple[Geometry, tuple[str, ...]]:
@@ -105,7 +105,7 @@ def decode(
         except _unreadable() as cause:
             return f"{item[0]}: {_reason(cause)}"
 
-    for index, result in zip(order, _mapped(chosen, pixels, len(order), progress), strict=True):
+    for index, result in zip(order, mapped(chosen, pixels, len(order), progress), strict=True):
         if isinstance(result, str):
             broken[index] = result
         else:
@@ -114,9 +114,10 @@ def decode(
     return broken
 
 
-def _mapped(
+def mapped(
     items: Iterator[Item], work: Callable[[Item], T], total: int, progress: Progress | None
 ) -> Iterator[T]:
+    """``work`` on every item, a few at a time, in order."""
     done = 0
     with ThreadPoolExecutor(WORKERS) as workers:
         while chunk := list(itertools.islice(items, _CHUNK)):

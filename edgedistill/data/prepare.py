@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data import cache, decode, split
+from edgedistill.data import cache, checks, decode, split
 from edgedistill.data.cache import FORMAT
 from edgedistill.data.decode import Found, Progress
 from edgedistill.data.source import Pool, Source
@@ -21,8 +21,6 @@ from edgedistill.recipe import DataSection
 __all__ = ["FORMAT", "prepared"]
 
 TEST_SEED = 0  # fixed: the test split must not move with the recipe's seed, or figures could not be compared
-_MIN_PER_CLASS = 3  # one each for train, validation and test
-_NAMED = 5  # broken images named in a message
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +44,11 @@ def prepared(
         if pool is not None and (len(pool) or name == "train")
     }
     where = section.source
-    _check_labels(source, pools, where)
+    checks.check_labels(source, pools, where)
     found = {name: decode.scan(pool, progress) for name, pool in pools.items()}
     everything = [f for scan in found.values() for f in scan]
     broken = [f"{f.name}: {f.problem}" for f in everything if f.problem]
-    _check_broken(broken, len(everything), section, where)
+    checks.check_broken(broken, len(everything), section, where)
     geometry, warnings = decode.choose(everything, section.resolution, where)
     parts, split_warnings = _divide(pools, found, source, section, seed)
     warnings = (*source.warnings, *warnings, *split_warnings)
@@ -65,7 +63,7 @@ def prepared(
                 wanted[part.pool][index] = (arrays[name], row)
         late = {name: decode.decode(pool, wanted[name], geometry, progress) for name, pool in pools.items()}
         broken += [text for texts in late.values() for text in texts.values()]
-        _check_broken(broken, len(everything), section, where)
+        checks.check_broken(broken, len(everything), section, where)
         for array in arrays.values():
             array.flush()
         arrays.clear()
@@ -82,11 +80,11 @@ def prepared(
             np.save(temporary / f"{name}-labels.npy", labels)
             fingerprint.update(f"{name}{len(labels)}".encode() + labels.tobytes())
             fingerprint.update(b"".join(found[part.pool][i].digest for i in indices.tolist()))
-            _check_counts(
+            checks.check_counts(
                 labels, source.labels, 1, f"{where}, {name} split after broken images were left out", name
             )
         if broken:
-            warnings = (*warnings, _broken_text(broken, len(everything)) + "; they were left out")
+            warnings = (*warnings, checks.broken_text(broken, len(everything)) + "; they were left out")
         card = cache.Card(
             name=source.name, labels=source.labels, fingerprint=fingerprint.hexdigest(), warnings=warnings
         )
@@ -94,64 +92,6 @@ def prepared(
     data = cache.load(folder)
     assert data is not None
     return data
-
-
-def _check_labels(source: Source, pools: dict[str, Pool], where: str) -> None:
-    if not len(source.train):
-        raise DataError(
-            "the data set has no training images", where=where, fix="check the path and its content"
-        )
-    if len(set(source.labels)) != len(source.labels):
-        raise DataError("two classes have the same name", where=where, fix="give each class its own name")
-    if len(source.labels) < 2:
-        raise DataError(
-            f"there is only one class: {', '.join(source.labels)}",
-            where=where,
-            fix="a classifier needs two classes or more",
-        )
-    for name, pool in pools.items():
-        highest = int(pool.labels.max())
-        if highest >= len(source.labels):
-            count = int((pool.labels >= len(source.labels)).sum())
-            raise DataError(
-                f"labels out of range: {highest} ({count} of {len(pool)}), "
-                f"but there are {len(source.labels)} class names, so 0..{len(source.labels) - 1} are allowed",
-                where=f"{where}, {name}",
-                fix="correct the labels or the list of names",
-            )
-    _check_counts(source.train.labels, source.labels, _MIN_PER_CLASS, where, "train")
-
-
-def _check_counts(
-    labels: NDArray[np.int64], names: tuple[str, ...], least: int, where: str, part: str
-) -> None:
-    counts = np.bincount(labels, minlength=len(names))
-    few = [f"{names[i]} ({counts[i]})" for i in np.flatnonzero(counts < least)]
-    if few and part != "test":
-        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
-        raise DataError(
-            f"{len(few)} classes have fewer than {least} images: {', '.join(few[:_NAMED])}{more}"
-            if len(few) > 1
-            else f"class {few[0].partition(' (')[0]!r} has {few[0].rpartition(' (')[2][:-1]} image(s), "
-            f"at least {least} are needed",
-            where=where,
-            fix="add images to it or remove the class",
-        )
-
-
-def _broken_text(broken: list[str], total: int) -> str:
-    more = f"; and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-    return f"{len(broken)} of {total} images are broken ({'; '.join(broken[:_NAMED])}{more})"
-
-
-def _check_broken(broken: list[str], total: int, section: DataSection, where: str) -> None:
-    if len(broken) > section.max_broken_share * total:
-        raise DataError(
-            f"{_broken_text(broken, total)}, "
-            f"more than data.max_broken_share = {section.max_broken_share:g} allows",
-            where=where,
-            fix="repair or remove these files, or raise data.max_broken_share",
-        )
 
 
 def _divide(

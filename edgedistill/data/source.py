@@ -1,4 +1,4 @@
-"""What a reader hands over: pools of still encoded images, their labels, and the names of the classes."""
+"""What a reader hands over: pools of still encoded examples, their labels, and the names of the classes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Pool:
 
     labels: NDArray[np.int64]  # [N]
     items: Callable[[], Iterator[Item]]
+    groups: tuple[str, ...] = ()  # [N] or none: what must stay on one side of a split, such as a speaker
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,6 +39,7 @@ class Source:
     validation: Pool | None = None
     test: Pool | None = None
     warnings: tuple[str, ...] = field(default=())
+    sound: bool = False  # clips, not images
 
 
 def array_pool(images_NHWC: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,20 @@ def hold_out(
         count = min(len(members) - 1, max(1, round(share * len(members))))
         held[rng.permutation(members)[:count]] = True
     held = held[leader]
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def hold_out_groups(groups: Sequence[str], share: float, part: str) -> tuple[Indices, Indices]:
+    """Splits 0..N-1 into (kept, held out) by a hash of each one's group: a group is never on both sides.
+
+    A group's side depends on its name and the part's alone, so it stays when clips are added
+    (Warden 2018, section 7.1). At least one group is held out, and at least one is kept.
+    """
+    place = {g: int.from_bytes(hashlib.sha256(f"{part}/{g}".encode()).digest()[:8], "big") for g in groups}
+    order = sorted(place, key=place.__getitem__)
+    count = sum(place[g] < share * 2**64 for g in order)
+    chosen = set(order[: min(max(count, 1), max(len(order) - 1, 0))])
+    held = np.array([g in chosen for g in groups], dtype=bool)
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

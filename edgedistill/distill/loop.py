@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgedistill.data.augment import augment
 from edgedistill.data.types import ImageData
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.losses import hard_labels, hinton
@@ -205,7 +204,7 @@ def _batches(
         if views is not None:
             images, soft = views.batch(epoch, indices, schedule.seed)
         else:
-            images = augment(np.asarray(data.train.images_NHWC[indices]), schedule.augment, rng)
+            images = data.train.augmented(indices, schedule.augment, rng)
             soft = teacher(images) if teacher is not None and schedule.alpha > 0 else None
         yield (
             to_input(images),

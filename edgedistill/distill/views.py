@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data.augment import augment
 from edgedistill.data.types import Split
 from edgedistill.mapped import new_array
 from edgedistill.reporter import Reporter
@@ -74,7 +73,7 @@ def compute(
             continue
         part = slice(start, min(start + _CHUNK, n))
         rng = np.random.default_rng((seed, view, start))
-        images[view, part] = augment(np.asarray(split.images_NHWC[part]), augmentations, rng)
+        images[view, part] = split.augmented(part, augmentations, rng)
         answers[view, part] = logits(np.asarray(images[view, part]))
         if i % 20 == 19 or i + 1 == len(starts):
             images.flush()

@@ -73,7 +73,8 @@ def write(graph: Graph, meta: Metadata, path: Path) -> None:
 
 def _describe(model: Any, graph: Graph, meta: Metadata) -> None:
     x = graph.inputs[0]
-    contract = f"float32 NCHW, batch 1: {meta.input_scale!r} * (pixel - 128 - {meta.input_zero_point})"
+    value = f"{meta.input_noun} - 128 - {meta.input_zero_point}"
+    contract = f"float32 NCHW, batch 1: {meta.input_scale!r} * ({value})"
     model.short_description = meta.description
     model.author = "edgedistill"
     model.version = meta.version

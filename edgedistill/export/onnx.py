@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Literal
 
 from edgedistill.errors import OutputError
-from edgedistill.export.metadata import Metadata
+from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.ir.graph import Graph
 
 Form = Literal["qlinear", "qdq"]
 LAYOUT_KEY = "edgedistill.layout"
+OPERATORS_KEY = "edgedistill.operators"
 LAYOUT_VALUE = "inputs and outputs NHWC, values inside NCHW"
 
 
@@ -77,12 +78,11 @@ def write(graph: Graph, meta: Metadata, path: Path, form: Form = "qlinear") -> N
 def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
     """What ``metadata_props`` says: the labels, the contract of the input, where the model came from."""
     shape = "x".join(["N", *(str(n) for n in graph.tensors[graph.inputs[0]].shape[1:])])
+    scale, zero, noun = meta.input_scale, meta.input_zero_point, meta.input_noun
     if graph.is_integer:
-        contract = (
-            f"int8 {shape}: q = pixel - 128; real = {meta.input_scale!r} * (q - {meta.input_zero_point})"
-        )
+        contract = f"int8 {shape}: q = {noun} - 128; real = {scale!r} * (q - {zero})"
     else:
-        contract = f"float32 {shape}: {meta.input_scale!r} * (pixel - 128 - {meta.input_zero_point})"
+        contract = f"float32 {shape}: {scale!r} * ({noun} - 128 - {zero})"
     return {
         "name": meta.name,
         "labels": json.dumps(list(meta.labels), ensure_ascii=False),
@@ -92,5 +92,6 @@ def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:
         "provenance": json.dumps(dict(meta.provenance), ensure_ascii=False, sort_keys=True),
         "form": form if graph.is_integer else "float32",
         "edgedistill_version": meta.version,
+        OPERATORS_KEY: json.dumps(remarks(graph, scales=True), ensure_ascii=False, sort_keys=True),
         LAYOUT_KEY: LAYOUT_VALUE,
     }

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgedistill.errors import OutputError
-from edgedistill.export.metadata import Metadata
+from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.export.tflite_functions import print_table
 from edgedistill.export.tflite_metadata import METADATA_NAME, append_labels, model_metadata
 from edgedistill.export.tflite_printer import Printer
@@ -43,7 +43,7 @@ def to_bytes(graph: Graph, meta: Metadata, *, io: Io = "int8") -> bytes:
         PRINTERS[op.kind](printer, op)
     outputs = {name: _leave(printer, name, io) if wrap else printer.index(name) for name in graph.outputs}
     printer.writer.metadata(METADATA_NAME, model_metadata(graph, meta))
-    printer.writer.metadata("edgedistill", _provenance(meta))
+    printer.writer.metadata("edgedistill", _provenance(graph, meta))
     return append_labels(printer.writer.finish(graph.name, meta.description, inputs, outputs), meta.labels)
 
 
@@ -65,13 +65,14 @@ def write(graph: Graph, meta: Metadata, path: Path, *, io: Io = "int8") -> None:
         ) from error
 
 
-def _provenance(meta: Metadata) -> bytes:
+def _provenance(graph: Graph, meta: Metadata) -> bytes:
     value = {
         "name": meta.name,
         "version": meta.version,
         "input_scale": meta.input_scale,
         "input_zero_point": meta.input_zero_point,
         "provenance": dict(meta.provenance),
+        "operators": remarks(graph),
     }
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
 

@@ -78,7 +78,7 @@ def append_labels(model: bytes, labels: Sequence[str]) -> bytes:
 
 def _input(b: Any, graph: Graph, name: str, meta: Metadata) -> int:
     shape = graph.tensors[name].shape
-    if len(shape) == 4 and shape[3] in _COLOR_SPACES:
+    if "front_end" not in meta.provenance and len(shape) == 4 and shape[3] in _COLOR_SPACES:
         size = _scalars(b, {0: ("Uint32", shape[2]), 1: ("Uint32", shape[1])})  # width, height
         b.StartObject(2)
         b.PrependInt8Slot(0, _COLOR_SPACES[shape[3]], 0)  # color_space
@@ -87,7 +87,7 @@ def _input(b: Any, graph: Graph, name: str, meta: Metadata) -> int:
         description = "pixels 0..255; real value (pixel - mean) / std, then the tensor's own quantisation"
     else:
         content = _union(b, 3, _FEATURE_PROPERTIES, _table(b, {}, size=0))
-        description = "features"
+        description = meta.provenance.get("front_end", "features")
     mean, std = normalization(meta)
     options = _table(b, {0: _floats(b, [mean]), 1: _floats(b, [std])})  # mean, std
     unit = _union(b, 2, _NORMALIZATION_OPTIONS, options)

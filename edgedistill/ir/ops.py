@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 Act = Literal["none", "relu", "relu6"]
-Function = Literal["sigmoid", "tanh", "gelu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu"]
+Function = Literal[
+    "sigmoid", "tanh", "gelu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu", "lookup"
+]
 Pads = tuple[int, int, int, int]  # top, bottom, left, right
 Pair = tuple[int, int]  # height, width
 
@@ -92,7 +94,10 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Table:
-    """A unary function. Float graph: inputs x, ``fn`` is applied. Integer graph: x, table [256] int8."""
+    """A unary function. Float graph: inputs x, ``fn`` is applied. Integer graph: x, table [256] int8.
+
+    ``lookup`` exists in integer graphs only: the table alone says what it does (a clip, a change of scale).
+    """
 
     kind: ClassVar[str] = "TABLE"
     fn: Function = "sigmoid"

@@ -137,6 +137,17 @@ def arena(graph: Graph, steps: Sequence[Step] | None = None) -> ArenaPlan:
     return ArenaPlan(tuple(rows[name] for name in order if name in rows), peak, max(live))
 
 
+def fullest(graph: Graph) -> str:
+    """In words, the operator during which the live activations need most bytes, and which they are."""
+    buffers = _buffers(graph, tuple(Step((op,)) for op in graph.ops))
+    live = [[b for b in buffers if b.first <= i <= b.last] for i in range(len(graph.ops))]
+    if not live:
+        return "nothing: the graph has no operators"
+    worst = max(range(len(live)), key=lambda i: sum(b.aligned for b in live[i]))
+    parts = " + ".join(f"{b.aligned:,}" for b in sorted(live[worst], key=lambda b: -b.aligned))
+    return f"operator {worst}, {graph.ops[worst].kind}: {parts}"
+
+
 def _buffers(graph: Graph, steps: Sequence[Step]) -> list[_Buffer]:
     """One buffer per activation between steps, shared where a RESHAPE or ``over`` allows it, and scratch."""
     end = max(len(steps) - 1, 0)

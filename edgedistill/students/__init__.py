@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgedistill.data import callables
 from edgedistill.errors import InputError, UnknownNameError
-from edgedistill.students import mobilenet, residual
+from edgedistill.students import dscnn, mobilenet, residual
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +39,11 @@ STUDENTS: Mapping[str, Family] = {
         mobilenet.inverted_residual_net,
         "depthwise-separable inverted residuals with ReLU6",
         "Sandler et al. 2018, MobileNetV2",
+    ),
+    "dscnn": Family(
+        dscnn.dscnn,
+        "depthwise-separable convolutions over time and frequency, near the DS-CNN of MLPerf Tiny",
+        "Zhang et al. 2017, Hello Edge; Banbury et al. 2021, MLPerf Tiny",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Teacher networks that this package can build by itself: digits_teacher and the ResNets for CIFAR."""
+"""Teacher networks that this package can build by itself: for digits, for CIFAR, and for keywords."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """He et al. 2015, section 4.2: a 3x3 stem, stages that halve the side and widen, mean, linear."""
 
-    def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, classes: int) -> None:
+    def __init__(
+        self, channels: int, widths: tuple[int, ...], blocks: int, classes: int, stem_stride: int = 1
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, stride=stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         width = widths[0]
         self.stages: list[str] = []
@@ -66,6 +68,11 @@ def cifar_resnet56(classes: int = 10) -> nn.Module:
 def digits_teacher(classes: int = 10) -> nn.Module:
     """0.09 M parameters, 1x8x8: the built-in teacher of the built-in digits."""
     return ResNet(1, (24, 48), 2, classes)
+
+
+def keyword_teacher(classes: int = 12) -> nn.Module:
+    """0.17 M parameters, 1x49x40 log-mel features of a second of sound."""
+    return ResNet(1, (24, 48, 96), 1, classes, stem_stride=2)
 
 
 def parameter_count(module: nn.Module) -> int:

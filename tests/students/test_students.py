@@ -63,3 +63,30 @@ def test_callable_that_fails_is_the_users_to_repair(tmp_path: Path) -> None:
     file.write_text("def make(classes):\n    return None\n")
     with pytest.raises(InputError, match=r"calling .*make failed: TypeError.*channels"):
         students.parse(f"{file}:make").build(10, 3)
+
+
+def test_dscnn_costs_less_than_mlperf_tinys() -> None:
+    graph = simplify(trace(students.parse("dscnn").build(12, 1), (49, 40, 1)))
+    assert sum(macs(graph).values()) == 2_499_648  # MLPerf Tiny's: 2.66 M
+    assert count_values(students.parse("dscnn").build(12, 1)) < 27_000
+    assert {op.kind for op in graph.ops} == {"CONV_2D", "DEPTHWISE_CONV_2D", "RESHAPE", "FULLY_CONNECTED"}
+
+
+@pytest.mark.parametrize(
+    "spec", ["dscnn:width=8,depth=2,halvings=2", "dscnn:width=8,frames=3,bands=5,step=3"]
+)
+@pytest.mark.parametrize("size", [(49, 40), (50, 41), (31, 10)])
+def test_dscnn_pads_as_tflite_does(spec: str, size: tuple[int, int]) -> None:
+    net = students.parse(spec).build(3, 1).eval()
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, *size)
+    graph = simplify(trace(net, (*size, 1)))
+    from edgedistill.ir import interpret
+
+    got = interpret.run(graph, {"input": x.permute(0, 2, 3, 1).numpy()})[graph.outputs[0]]
+    torch.testing.assert_close(torch.from_numpy(got), net(x), rtol=1e-4, atol=1e-5)
+    for op in graph.ops:
+        if op.kind == "CONV_2D" and "pads" in vars(op.attrs):
+            h, w = graph.tensors[op.inputs[0]].shape[1:3]
+            stride = op.attrs.stride
+            assert graph.tensors[op.outputs[0]].shape[1:3] == (-(-h // stride[0]), -(-w // stride[1]))

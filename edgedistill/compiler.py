@@ -1,0 +1,271 @@
+"""The page of `edgedistill compile`: a network made elsewhere is read, printed, proven and published."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgedistill
+from edgedistill import record as records
+from edgedistill import units
+from edgedistill.bench.files import sha256_of, size_of
+from edgedistill.bench.machine import machine, versions
+from edgedistill.bench.parity import compare, parity
+from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
+from edgedistill.export import EXPORTERS
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir import golden, plan, serial, verify
+from edgedistill.ir.graph import Graph
+from edgedistill.read import read
+from edgedistill.record import Accuracy, Artifact, BuildRecord, GraphSummary, Parity
+from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.store import check_writable, publish
+from edgedistill.target import Target
+
+SEED = 0  # of the random inputs: the same model gives the same golden vectors
+ANY_TARGET = "any"
+
+Int8 = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """What was published: the graph, and the record beside the files."""
+
+    graph: Graph
+    record: BuildRecord
+    out: Path
+
+    def raise_if_broken(self) -> None:
+        """The gate: a runtime may differ only where the graph has operators that are not exact.
+
+        Raises:
+            ParityError: it differs although every operator is exact by construction.
+        """
+        broken = [p for p in self.record.parity if _differs(p)]
+        if not broken or not self.record.graph.exact_by_construction:
+            return
+        worst = max(broken, key=lambda row: row.max_lsb)
+        raise ParityError(
+            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical:,} of "
+            f"{worst.values:,} values (at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
+            where=str(self.out / worst.artifact),
+            fix=f"the files were written; {worst.note or 'use another version of the runtime'}",
+        )
+
+
+def compile_model(
+    model: Path,
+    out: Path,
+    formats: Sequence[str],
+    *,
+    target: Target | None = None,
+    inputs: int = 16,
+    reporter: Reporter | None = None,
+) -> Compiled:
+    """Reads ``model``, prints it in every format, compares every runtime, and publishes ``out``.
+
+    Args:
+        formats: keys of EXPORTERS.
+        target: whose memory the network has to fit.
+        inputs: random golden inputs, through every runtime.
+
+    Raises:
+        InputError: the file is no network that can be compiled.
+        BudgetError: the network does not fit the target; nothing was written.
+    """
+    reporter = reporter or QuietReporter()
+    started = time.perf_counter()
+    loaded = read(model)
+    graph = _one_way(loaded.graph, model)
+    reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
+    _fits(graph, target)
+    check_writable(out.absolute().parent)
+    seconds = {"read": time.perf_counter() - started}
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
+        folder = Path(scratch) / out.name
+        folder.mkdir()
+        reporter.stage("export", ", ".join(formats))
+        started = time.perf_counter()
+        meta = _metadata(graph, model)
+        for name in formats:
+            EXPORTERS[name].write(graph, meta, folder / f"student{EXPORTERS[name].suffix}")
+        x = random_inputs(graph, inputs)
+        vectors = golden.golden(graph, x)
+        golden.save(vectors, folder / "golden.npz")
+        (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
+        if graph.labels:
+            (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
+        seconds["export"] = time.perf_counter() - started
+        _fits_flash(folder, formats, target)
+        reporter.stage("verify", f"{len(x)} random inputs in every runtime")
+        started = time.perf_counter()
+        proofs = parity(graph, folder, x)
+        notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
+        seconds["verify"] = time.perf_counter() - started
+        made = _record(graph, model, meta, folder, target, proofs, notes, seconds)
+        records.save(made, folder / "record.json")
+        publish(folder, out)
+    for note in notes:
+        reporter.warn(note)
+    return Compiled(graph, made, out)
+
+
+def random_inputs(graph: Graph, count: int) -> Int8:
+    """int8 [count, ...], uniform over all values."""
+    shape = (count, *graph.tensors[graph.inputs[0]].shape[1:])
+    return np.random.default_rng(SEED).integers(-128, 128, shape).astype(np.int8)
+
+
+def _one_way(graph: Graph, model: Path) -> Graph:
+    """The network under its file's name, if it has one input and one output."""
+    ends = (len(graph.inputs), len(graph.outputs))
+    if ends != (1, 1):
+        raise InputError(
+            f"this network has {ends[0]} inputs and {ends[1]} outputs",
+            where=str(model),
+            fix="give a network with one input and one output",
+        )
+    return graph.replace(name=model.stem)  # converters call every network "main"
+
+
+def _fits(graph: Graph, target: Target | None) -> None:
+    """Before anything is written: activations in RAM, constants in flash."""
+    if target is None:
+        return
+    arena, constants = plan.arena(graph).peak, plan.weight_bytes(graph)
+    if target.ram_bytes is not None and arena > target.ram_bytes.value:
+        _too_large(target, "the activations need", arena, "RAM", target.ram_bytes.value)
+    if target.flash_bytes is not None and constants > target.flash_bytes.value:
+        _too_large(target, "the weights alone need", constants, "flash", target.flash_bytes.value)
+
+
+def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> None:
+    if target is None or target.flash_bytes is None:
+        return
+    for name in formats:
+        path = folder / f"student{EXPORTERS[name].suffix}"
+        if name in target.formats.value and path.is_file() and size_of(path) > target.flash_bytes.value:
+            _too_large(target, f"{path.name} has", size_of(path), "flash", target.flash_bytes.value)
+
+
+def _too_large(target: Target, what: str, need: int, memory: str, have: int) -> None:
+    raise BudgetError(
+        f"{what} {need:,} bytes ({units.format_bytes(need)}); {target.title} has {have:,} bytes of {memory}",
+        where=f"target {target.name}",
+        fix="compile a smaller network, or choose a target with more memory (`edgedistill targets list`)",
+    )
+
+
+def _metadata(graph: Graph, model: Path) -> Metadata:
+    quant = graph.tensors[graph.inputs[0]].quant
+    assert quant is not None
+    return Metadata(
+        name=model.stem,
+        description=f"compiled from {model.name}, int8",
+        labels=graph.labels,
+        input_scale=float(quant.scale[0]),
+        input_zero_point=quant.zero_point,
+        version=edgedistill.__version__,
+        provenance={"source": model.name, "source_sha256": sha256_of(model)},
+    )
+
+
+def _as_given(model: Path, graph: Graph, x: Int8, expected: Int8) -> tuple[str, ...]:
+    """Where the file itself, in its own runtime, answers otherwise than the graph read from it."""
+    if model.suffix.lower() != ".tflite":
+        return ()
+    from edgedistill.runners.litert import LiteRt
+
+    try:
+        runner = LiteRt(model.read_bytes())
+        got = runner.run_all(x).get(graph.outputs[0])
+        if got is None:
+            return ()
+        identical, values, worst, flips = compare(expected, got)
+    except EdgeDistillError:  # float32 or uint8 at its border, or a batch that cannot be changed
+        return ()
+    if identical == values:
+        return ()
+    return (
+        f"{model.name} as given, in {runner.name}: {identical:,} of {values:,} values as the interpreter "
+        f"has them, at most {worst} LSB apart, {flips} changed answers",
+    )
+
+
+def _inexact_notes(graph: Graph, proofs: Sequence[Parity]) -> tuple[str, ...]:
+    if not verify.inexact(graph):
+        return ()
+    return tuple(
+        f"{p.runtime} differs on {p.values - p.identical:,} of {p.values:,} values "
+        f"(at most {p.max_lsb} LSB), as operators that are not exact by construction may"
+        for p in proofs
+        if _differs(p)
+    )
+
+
+def _differs(row: Parity) -> bool:
+    return row.family == "F" and row.how == "measured" and row.identical != row.values
+
+
+def _record(
+    graph: Graph,
+    model: Path,
+    meta: Metadata,
+    folder: Path,
+    target: Target | None,
+    proofs: tuple[Parity, ...],
+    notes: tuple[str, ...],
+    seconds: dict[str, float],
+) -> BuildRecord:
+    inexact = verify.inexact(graph)
+    source: dict[str, object] = {"compile": dict(meta.provenance)}
+    return BuildRecord(
+        edgedistill_version=edgedistill.__version__,
+        target=target.name if target else ANY_TARGET,
+        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        recipe=source,
+        recipe_sha256=hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest(),
+        machine=machine(),
+        versions=versions(),
+        stage_hashes={"source": meta.provenance["source_sha256"]},
+        stage_seconds=seconds,
+        labels=graph.labels,
+        input_shape=graph.tensors[graph.inputs[0]].shape,
+        input_scale=meta.input_scale,
+        input_zero_point=meta.input_zero_point,
+        accuracy=Accuracy(),
+        graph=GraphSummary(
+            macs=sum(plan.macs(graph).values()),
+            weight_bytes=plan.weight_bytes(graph),
+            arena_bytes=plan.arena(graph).peak,
+            parameters=plan.parameters(graph),
+            ops=len(graph.ops),
+            exact_by_construction=not inexact,
+            inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+        ),
+        artifacts=_artifacts(folder),
+        parity=proofs,
+        warnings=notes,
+    )
+
+
+_KINDS = {"golden.npz": "golden", "graph.npz": "graph", "labels.txt": "labels"}
+
+
+def _artifacts(folder: Path) -> tuple[Artifact, ...]:
+    kinds = _KINDS | {f"student{row.suffix}": name for name, row in EXPORTERS.items()}
+    return tuple(
+        Artifact(format=kind, path=name, sha256=sha256_of(folder / name), size_bytes=size_of(folder / name))
+        for name, kind in kinds.items()
+        if (folder / name).exists()
+    )

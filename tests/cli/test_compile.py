@@ -1,0 +1,171 @@
+"""The command ``compile``: what it writes, what it says, and how each kind of bad input ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedistill.bench.parity import verify_dir
+from edgedistill.compiler import random_inputs
+from edgedistill.export import EXPORTERS
+from edgedistill.export import tflite as printer
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir import golden, serial
+from edgedistill.ir.graph import Graph
+from edgedistill.record import Parity, load
+from tests.cli.conftest import Run
+from tests.graphs import Builder, small_float_graph, small_integer_graph
+
+META = Metadata("small", "a test network", ("a", "b"), 1 / 64, 0, "0")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "net.tflite"
+    graph = small_integer_graph(3)
+    printer.write(graph, Metadata("small", "", graph.labels, 1 / 64, 0, "0"), path)
+    return path
+
+
+def inexact() -> Graph:
+    """An ADD whose scales have no odd denominator."""
+    net = Builder("inexact", 0)
+    image = net.input((1, 8, 8, 4), 0.02)
+    net.add(image, net.conv(image, 4, scale=0.0123457), 255, 131)
+    return net.graph()
+
+
+def test_it_writes_proven_files(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model))
+    assert done.exit_code == 0, done.stderr
+    out = tmp_path / "out" / "net"
+    graph = small_integer_graph(3)
+    assert {p.name for p in out.iterdir()} >= {
+        *("golden.npz", "graph.npz", "labels.txt", "record.json", "student.onnx", "student.tflite"),
+    }
+    assert serial.load(out / "graph.npz").ops == graph.ops
+    vectors = golden.load(out / "golden.npz")
+    assert np.array_equal(vectors.inputs, random_inputs(graph, 16))
+    assert np.array_equal(vectors.outputs, golden.golden(graph, vectors.inputs).outputs)
+    record = load(out / "record.json")
+    assert record.graph.exact_by_construction and record.target == "any"
+    assert all(row.identical == row.values > 0 for row in record.parity if row.family == "F")
+    assert all(row.identical == row.values for row in verify_dir(out) if row.family == "F")
+    assert "every operator is exact by construction" in done.stdout
+    assert f"{record.graph.arena_bytes:,} bytes; no plan is below" in done.stdout
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".")]
+
+
+def test_a_second_run_replaces_the_first(run: Run, model: Path, tmp_path: Path) -> None:
+    assert run("compile", str(model), "--quiet").output == ""
+    first = (tmp_path / "out/net/golden.npz").read_bytes()
+    done = run("compile", str(model), "--format", "tflite", "--inputs", "20", "--json")
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    assert [a["format"] for a in record["artifacts"]] == ["golden", "graph", "labels", "tflite"]
+    assert not (tmp_path / "out/net/student.onnx").exists()
+    assert len(golden.load(tmp_path / "out/net/golden.npz").inputs) == 20
+    assert (tmp_path / "out/net/golden.npz").read_bytes() != first
+
+
+def test_an_onnx_file_becomes_a_tflite_file(run: Run, tmp_path: Path) -> None:
+    graph = small_integer_graph(3)
+    meta = Metadata("small", "", graph.labels, 1 / 64, 0, "0")
+    EXPORTERS["onnx"].write(graph, meta, tmp_path / "net.onnx")
+    printer.write(graph.replace(name="net"), meta, tmp_path / "net.tflite")
+    assert run("compile", "net.onnx", "--format", "tflite", "--out", "a").exit_code == 0
+    assert run("compile", "net.tflite", "--format", "tflite", "--out", "b").exit_code == 0
+    ours = [serial.load(tmp_path / out / "graph.npz") for out in ("a", "b")]
+    assert ours[0].ops == ours[1].ops and ours[0].inputs == ours[1].inputs
+    vectors = [golden.load(tmp_path / out / "golden.npz") for out in ("a", "b")]
+    assert vectors[0].checksums == vectors[1].checksums
+
+
+def test_formats_are_those_of_the_table(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model), "--format", "tfilte")
+    assert done.exit_code == 2 and "did you mean tflite" in done.stderr
+    assert all(name in done.stderr for name in EXPORTERS)
+    assert run("compile", str(model), "--format", ",").exit_code == 2
+    done = run("compile", str(model), "--target", "android-arm64", "--out", "phone", "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["target"] == "android-arm64"
+    assert not (tmp_path / "out").exists()
+
+
+def board(tmp_path: Path, ram: int, flash: int) -> str:
+    facts = {
+        "isa": '"armv7e-m"',
+        "runtimes": '["litert"]',
+        "formats": '["tflite"]',
+        "ram_bytes": str(ram),
+        "flash_bytes": str(flash),
+    }
+    text = 'title = "tiny board"\n' + "".join(
+        f'[{key}]\nvalue = {value}\nsource = "a data sheet"\n' for key, value in facts.items()
+    )
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    return str(tmp_path / "tiny.toml")
+
+
+def test_a_network_that_does_not_fit_is_refused_before_anything_is_written(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    for ram, flash, words in (
+        (1_000, 10**6, "the activations need"),
+        (10**6, 1_000, "the weights alone need"),
+        (10**6, 9_000, "student.tflite has"),
+    ):
+        done = run("compile", str(model), "--target", board(tmp_path, ram, flash))
+        assert done.exit_code == 2 and words in done.stderr and "tiny board has" in done.stderr
+        assert not (tmp_path / "out/net").exists()
+    assert run("compile", str(model), "--target", board(tmp_path, 10**6, 10**6)).exit_code == 0
+
+
+def test_inexact_operators_are_named_with_their_bound(run: Run, tmp_path: Path) -> None:
+    printer.write(inexact(), META, tmp_path / "inexact.tflite")
+    done = run("compile", str(tmp_path / "inexact.tflite"))
+    assert done.exit_code == 0
+    assert "1 of 2 operators are exact by construction" in done.stdout
+    assert "add_1: no odd denominator: off by 1 in one of 10**5 values" in done.stdout
+
+
+@pytest.mark.parametrize(("exact", "code"), [(True, 1), (False, 0)])
+def test_a_runtime_that_differs_breaks_the_gate_only_where_all_is_exact(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool, code: int
+) -> None:
+    from edgedistill import compiler
+
+    row = Parity(runtime="litert 9", artifact="student.tflite", values=100, identical=99, max_lsb=1)
+    monkeypatch.setattr(compiler, "parity", lambda *given: (row,))
+    if not exact:
+        printer.write(inexact(), META, model)
+    done = run("compile", str(model))
+    assert done.exit_code == code
+    assert "litert 9 differs" in done.stderr and "1 of 100 values" in done.stderr
+    assert (tmp_path / "out/net/record.json").exists()
+
+
+def test_bad_input_is_told_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    printer.write(small_float_graph(1), META, tmp_path / "float.tflite")
+    (tmp_path / "cut.tflite").write_bytes(printer.to_bytes(small_integer_graph(1), META)[:999])
+    (tmp_path / "model.h5").write_bytes(b"x")
+    before = {p.name for p in tmp_path.iterdir()}
+    for name, words in (
+        ("float.tflite", "this is a float32 network"),
+        ("cut.tflite", "damaged"),
+        ("model.h5", "not read from .h5 files"),
+        ("none.tflite", "No such file"),
+    ):
+        done = run("compile", name)
+        assert done.exit_code == 2 and words in done.stderr and name in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("words")
+    done = run("compile", str(model), "--out", "mine")
+    assert done.exit_code == 2 and "not the result of a build" in done.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
