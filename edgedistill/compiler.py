@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 import edgedistill
 from edgedistill import record as records
 from edgedistill import units
+from edgedistill.bench.compare import compare
 from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
-from edgedistill.bench.parity import compare, parity
+from edgedistill.bench.parity import parity
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
 from edgedistill.export import EXPORTERS
 from edgedistill.export.metadata import Metadata

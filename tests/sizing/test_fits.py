@@ -53,7 +53,7 @@ def test_the_limit_itself_is_enough(graph: Graph) -> None:
         fits.check(graph, [PHONE, board(ram_bytes=found.ram_bytes - 1)], Recipe())
     assert "does not fit My board: it needs" in caught.value.what and "made up" in caught.value.what
     assert "KiB of arena and 2.0 KiB of stack" in caught.value.what
-    assert caught.value.where == "student resnet, target my-board"
+    assert caught.value.where == f"student {Recipe().student.spec}, target my-board"
     with pytest.raises(InputError, match=r"its weights alone take .* of flash"):
         fits.check(graph, [board(flash_bytes=found.weight_bytes - 1)], Recipe())
 
