@@ -24,6 +24,7 @@ def add(a: QParams, b: QParams, y: QParams) -> Mapping[str, int] | None:
     offset = (q - 1) // 2 - p_a * a.zero_point - p_b * b.zero_point
     lowest = -128 * (p_a + p_b) + offset
     turns = max(-(lowest // q), 0)
+    assert max(p_a, p_b) < 2**15  # the kernels hold them in halfwords
     highest = 127 * (p_a + p_b) + offset + turns * q
     return {
         "left": p_a,

@@ -88,23 +88,51 @@ static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at
     const edge_word_t *x = (const edge_word_t *)(const void *)at;
     const int32_t pitch = c->pitch / 2;
     int32_t row;
-    if (c->kernel_height == 3 && pairs == 2) {
-        int32_t a = acc[0], b = acc[1];
-        for (row = 0; row < 3; row++) {
-            a = edge_smlad(words[0], x[0], a);
-            b = edge_smlad(words[1], x[0], b);
-            a = edge_smlad(words[2], x[1], a);
-            b = edge_smlad(words[3], x[1], b);
-            words += 4;
-            x += pitch;
-        }
-        acc[0] = a;
-        acc[1] = b;
-        return;
-    }
     for (row = 0; row < c->kernel_height; row++) {
         words = edge_row(x, words, pairs, acc);
         x += pitch;
+    }
+}
+
+/* Kernels of three rows, two or three wide, with a stride of one or two: all in registers. */
+static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const edge_plane_t *plane,
+                                                const edge_word_t *w, const edge_channel_t *channel, int8_t *y)
+{
+    const int32_t bias = channel->bias;
+    const edge_scale_t scale = channel->scale;
+    const int32_t zero = c->out_zero;
+    const int32_t step = c->in_channels;
+    const int32_t pitch = c->pitch / 2;
+    const int32_t width = c->out_width;
+    const int32_t each = c->stride_width == 1 ? 2 : 1; /* outputs from the words at one place */
+    const int32_t skip = c->stride_height * pitch;
+    const edge_word_t *line = (const edge_word_t *)(const void *)plane;
+    int32_t rows = c->out_height;
+    int32_t to = 0;
+    for (; rows > 0; rows--) {
+        const edge_word_t *x0 = line;
+        const edge_word_t *x1 = line + pitch;
+        const edge_word_t *x2 = x1 + pitch;
+        int32_t left;
+        for (left = width; left > 0; left -= each) {
+            const uint32_t a0 = x0[0], a1 = x0[1], b0 = x1[0], b1 = x1[1], c0 = x2[0], c1 = x2[1];
+            int32_t sum = edge_smlad(w[0], a0, bias);
+            sum = edge_smlad(w[4], b0, edge_smlad(w[2], a1, sum));
+            sum = edge_smlad(w[8], c0, edge_smlad(w[6], b1, sum));
+            y[to] = edge_requantise(edge_smlad(w[10], c1, sum), scale, zero);
+            to += step;
+            if (each == 2 && left > 1) {
+                sum = edge_smlad(w[1], a0, bias);
+                sum = edge_smlad(w[5], b0, edge_smlad(w[3], a1, sum));
+                sum = edge_smlad(w[9], c0, edge_smlad(w[7], b1, sum));
+                y[to] = edge_requantise(edge_smlad(w[11], c1, sum), scale, zero);
+                to += step;
+            }
+            x0++;
+            x1++;
+            x2++;
+        }
+        line += skip;
     }
 }
 
@@ -168,7 +196,11 @@ static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y
         {
             edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
             edge_kernel_words(c, w, words);
-            edge_channel(c, plane, words, c->channels + channel, y + channel);
+            if (c->kernel_height == 3 && c->kernel_width / 2 == 1 && c->stride_width <= 2) {
+                edge_channel_of_three(c, plane, words, c->channels + channel, y + channel);
+            } else {
+                edge_channel(c, plane, words, c->channels + channel, y + channel);
+            }
         }
 #else
         edge_channel(c, plane, w, c->channels + channel, y + channel);

@@ -10,7 +10,7 @@ typedef struct {
     int32_t zero, left; /* the output's zero point, channels to come */
 } edge_tile_t;
 
-#if defined(EDGE_ASSEMBLY)
+#if defined(EDGE_ASSEMBLY) && EDGE_WORDS
 /* Four products of three positions (columns at r0) and two channels (weights at r1): the first channel's sums
    are r4 to r6, the second's r7 to r9. */
 #define EDGE_DOT_STEP                \
@@ -149,7 +149,7 @@ EDGE_NAKED static void edge_dot(const edge_tile_t *tile EDGE_UNUSED, const int8_
             "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n\t");
 }
 #endif
-#elif EDGE_DSP
+#elif EDGE_WORDS
 /* acc += the products of two channels: all positions of the first, then of the second. */
 static void edge_dot(const edge_tile_t *tile, const int8_t *w, int32_t *acc)
 {
@@ -175,6 +175,22 @@ static void edge_dot(const edge_tile_t *tile, const int8_t *w, int32_t *acc)
     const int8_t *second = tile->end;
     int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
     int32_t i;
+#if EDGE_HELIUM
+    while (tile->end - x >= 16) {
+        const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
+        const int8x16_t a = vreinterpretq_s8_s32(both.val[0]);
+        const int8x16_t b = vreinterpretq_s8_s32(both.val[1]);
+        const int8x16_t p = vldrbq_s8(x);
+        const int8x16_t q = vldrbq_s8(second);
+        a0 = vmladavaq_s8(a0, p, a);
+        a1 = vmladavaq_s8(a1, q, a);
+        b0 = vmladavaq_s8(b0, p, b);
+        b1 = vmladavaq_s8(b1, q, b);
+        x += 16;
+        second += 16;
+        w += 32;
+    }
+#endif
     while (x < tile->end) {
         for (i = 0; i < 4; i++) {
             a0 += x[i] * w[i];
@@ -196,7 +212,7 @@ static void edge_dot(const edge_tile_t *tile, const int8_t *w, int32_t *acc)
 /* All channels of the positions in scratch, count of which exist; their outputs follow each other at y. */
 static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scratch, int8_t *y, int32_t count)
 {
-    const int32_t words = EDGE_DSP ? EDGE_POSITIONS : 2; /* of a column, per two products */
+    const int32_t words = EDGE_WORDS ? EDGE_POSITIONS : 2; /* of a column, per two products */
     edge_tile_t tile;
     int32_t i;
     tile.x = (const edge_column_t *)(const void *)scratch;
@@ -208,7 +224,7 @@ static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scrat
     for (i = 0; i < EDGE_POSITIONS; i++) { /* what does not exist lies under the first, which is stored last */
         tile.y[i] = i < count ? y + i * c->out_channels : y;
     }
-#if defined(EDGE_ASSEMBLY) && EDGE_FLOAT
+#if defined(EDGE_ASSEMBLY) && EDGE_FLOAT && EDGE_WORDS
     edge_block(&tile, c->weights);
 #else
     {

@@ -12,7 +12,9 @@ typedef struct {
     int32_t in_zero, out_zero;
 } edge_conv_t;
 
-#if EDGE_DSP
+#define EDGE_WORDS (EDGE_DSP && !EDGE_HELIUM)
+
+#if EDGE_WORDS
 /* Columns: per four products the words (0, 2) of all positions, then the words (1, 3). */
 typedef edge_word_t edge_column_t;
 #define EDGE_POSITIONS 3
@@ -61,6 +63,13 @@ typedef int8_t edge_column_t;
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
+#if EDGE_HELIUM
+    for (; count >= 16; count -= 16) {
+        vstrbq_s8(to, vldrbq_s8(x));
+        to += 16;
+        x += 16;
+    }
+#endif
     for (; count > 0; count--) {
         *to++ = *x++;
     }
@@ -98,7 +107,7 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
         }                                                                                             \
     } while (0)
 
-#if EDGE_DSP
+#if EDGE_WORDS
 static inline int8_t *edge_copy_bytes(int8_t *to, const int8_t *x, int32_t count)
 {
     for (; count > 0; count--) {
@@ -120,7 +129,7 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
                                       int8_t *scratch, int32_t i)
 {
     edge_column_t *to = EDGE_COLUMN(scratch, c->depth, i);
-#if EDGE_DSP
+#if EDGE_WORDS
     if ((c->in_channels & 3) != 0) { /* words would straddle the rows: bytes first, behind the columns */
         int8_t *const bytes = scratch + 2 * EDGE_POSITIONS * c->depth;
         int8_t *t = bytes;
