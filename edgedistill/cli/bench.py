@@ -56,7 +56,7 @@ def bench(
     rows = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
     print_table(("quantity", "value", "file", "runtime", "how", "note"), rows)
     graph = serial.load(folder / GRAPH) if (folder / GRAPH).exists() else None
-    slower = slower_than_float(found, graph, threads)
+    slower = slower_than_float(found, graph, threads) if on_device is None else None
     if slower:
         console().print(f"warning: {slower}", style="yellow", markup=False)
     if on_device is not None:

@@ -62,6 +62,6 @@ def run(arguments: Sequence[str | Path], *, seconds: float, folder: Path | None 
 
 
 def first_line(program: str | Path) -> str:
-    """What a program says its version is, without what a distribution adds in brackets."""
+    """What a program says its version is."""
     ended = run([program, "--version"], seconds=30)
     return next(iter(ended.out.splitlines()), "").strip()

@@ -103,9 +103,15 @@ def run(
             model=sections(firmware.model),
             machine=name,
             emulator=_qemu_version(),
-            compiler=programs.first_line(cc),
+            compiler=_compiler(cc),
             flags=" ".join((*flags(device), *OPTIMISED)),
         )
+
+
+def _compiler(cc: str) -> str:
+    """``arm-none-eabi-gcc 12.2.1``, without what a distribution adds in brackets and the date."""
+    found = re.search(r"\d+\.\d+(\.\d+)?", re.sub(r"\([^)]*\)", "", programs.first_line(cc)))
+    return f"{Path(cc).name} {found[0]}" if found else Path(cc).name
 
 
 def _qemu_version() -> str:
