@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
+
+import provenance
 
 from edgedistill import recipe as recipes
 from edgedistill.build import build
@@ -48,15 +49,11 @@ def main() -> None:
     started = time.perf_counter()
     record = next(iter(build(chosen, arguments.out, reporter=PlainReporter()).values()))
     result = {
-        "command": " ".join(sys.argv),
         "seconds": time.perf_counter() - started,
         "record": json.loads(record.model_dump_json()),
     }
     if arguments.json:
-        text = json.dumps(result, indent=1)
-        for path, name in ((arguments.real_data, "DIR"), (arguments.out, "OUT"), (arguments.json, "FILE")):
-            text = text.replace(str(path), name)  # the result names no folder of this machine
-        arguments.json.write_text(text + "\n")
+        provenance.write(arguments.json, result, {"DIR": arguments.real_data, "OUT": arguments.out})
     print(json.dumps({"seconds": result["seconds"], **json.loads(record.accuracy.model_dump_json())}))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import provenance
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
 from edgedistill.bench.accuracy import to_int8
-from edgedistill.bench.machine import machine, versions
-from edgedistill.bench.parity import compare, layerwise
+from edgedistill.bench.compare import compare
+from edgedistill.bench.parity import layerwise
 from edgedistill.bench.reference import litert_reference, litert_reference_values
 from edgedistill.export import onnx
 from edgedistill.export.metadata import Metadata
@@ -129,13 +129,8 @@ def main() -> None:
             }
         )
         print(json.dumps(builds[-1]["layers"]), flush=True)
-    command = " ".join(sys.argv)
-    for number, folder in enumerate(arguments.folders):
-        command = command.replace(str(folder), f"BUILD{number + 1}")
-    for path, word in ((arguments.real_data, "DIR"), (arguments.json, "FILE")):
-        command = command.replace(str(path), word)
-    result = {"command": command, "machine": machine(), "versions": versions(), "builds": builds}
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    folders = {f"BUILD{number}": folder for number, folder in enumerate(arguments.folders, 1)}
+    provenance.write(arguments.json, {"builds": builds}, {"DIR": arguments.real_data, **folders})
 
 
 if __name__ == "__main__":

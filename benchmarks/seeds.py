@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import provenance
 
 from edgedistill import recipe as recipes
-from edgedistill.bench.machine import machine, versions
 from edgedistill.build import build
 from edgedistill.reporter import PlainReporter
 
@@ -31,13 +33,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--quantise-epochs", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="2 or more")
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--limit", type=int, default=12_500, help="training images")
     arguments = parser.parse_args()
     folder = arguments.real_data / "cifar10"
     weights = next(folder.glob("teachers/resnet56-*.th"))
-    runs: list[dict[str, object]] = []
+    runs: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         for name, alpha in ALPHAS.items():
             overrides = {
@@ -70,28 +72,26 @@ def main() -> None:
                 }
             )
             print(json.dumps(runs[-1]), flush=True)
-    summary = {
-        name: {
-            kind: {"mean": statistics.mean(values), "stdev": statistics.stdev(values), "count": len(values)}
-            for kind in ("student_float", "student_int8")
-            if len(values := [float(str(r[kind])) for r in runs if r["training"] == name]) > 1
-        }
-        for name in ALPHAS
-    }
-    command = " ".join(sys.argv)
-    for path, word in ((arguments.real_data, "DIR"), (arguments.out, "OUT"), (arguments.json, "FILE")):
-        command = command.replace(str(path), word)
     result = {
-        "command": command,
-        "machine": machine(),
-        "versions": versions(),
         "test_images": record.accuracy.test_images,
         "teacher": record.accuracy.teacher,
-        "summary": summary,
+        "summary": {
+            training: {
+                kind: provenance.spread([r[kind] for r in runs if r["training"] == training])
+                for kind in ("student_float", "student_int8")
+            }
+            for training in ALPHAS
+        },
+        "epoch_ratio": _epoch_s(runs, "distilled") / _epoch_s(runs, "plain"),
         "runs": runs,
     }
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(summary))
+    provenance.write(arguments.json, result, {"DIR": arguments.real_data, "OUT": arguments.out})
+    print(json.dumps({key: result[key] for key in ("summary", "epoch_ratio")}))
+
+
+def _epoch_s(runs: Sequence[Mapping[str, Any]], training: str) -> float:
+    """The median time of an epoch of float training in s."""
+    return statistics.median(s for run in runs if run["training"] == training for s in run["epoch_s"])
 
 
 if __name__ == "__main__":

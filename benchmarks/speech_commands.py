@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/speech_commands.py --real-data DIR --teacher FILE.safetensors \
         --out out/words --json FILE
 
-The teacher comes from train_keyword_teacher.py. ``--alpha`` 0 is plain training: the same schedule and
+The teacher comes from train_keyword_teacher.py. Plain training (alpha 0) has the same schedule and
 variations, drawn anew in every epoch instead of kept. A broken-off run goes on where it stopped.
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
-import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import provenance
 
 from edgedistill import recipe as recipes
-from edgedistill.bench.machine import machine, versions
 from edgedistill.build import build
 from edgedistill.reporter import PlainReporter
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--views", type=int)
     parser.add_argument("--student")
     arguments = parser.parse_args()
-    runs: list[dict[str, object]] = []
+    runs: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         for training in arguments.trainings:
             overrides = {
@@ -65,20 +65,13 @@ def main() -> None:
                     "seed": seed,
                     **{kind: getattr(accuracy, kind) for kind in KINDS},
                     "validation": validation[-1] if validation else None,
-                    "identical": all(
-                        p.identical == p.values
-                        for p in record.parity
-                        if p.how == "measured" and p.family == "F"
-                    ),
+                    "parity": [json.loads(row.model_dump_json()) for row in record.parity],
                     "stage_seconds": record.stage_seconds,
                     "seconds": time.perf_counter() - started,
                 }
             )
             print(json.dumps(runs[-1]), flush=True)
     result = {
-        "command": _without_folders(" ".join(sys.argv), arguments),
-        "machine": machine(),
-        "versions": versions(),
         "teacher": accuracy.teacher,
         "test_clips": accuracy.test_images,
         "recipe": {k: v for k, v in record.recipe.items() if k not in ("data", "teacher")},
@@ -86,27 +79,16 @@ def main() -> None:
         "tflite_bytes": next(a.size_bytes for a in record.artifacts if a.path == "student.tflite"),
         "summary": {
             training: {
-                kind: {"mean": statistics.mean(v), "stdev": statistics.stdev(v), "count": len(v)}
+                kind: provenance.spread([r[kind] for r in runs if r["training"] == training])
                 for kind in KINDS
-                if len(v := [float(str(r[kind])) for r in runs if r["training"] == training]) > 1
             }
             for training in arguments.trainings
         },
         "runs": runs,
     }
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    words = {"DIR": arguments.real_data, "TEACHER": arguments.teacher, "OUT": arguments.out}
+    provenance.write(arguments.json, result, words)
     print(json.dumps(result["summary"]))
-
-
-def _without_folders(command: str, arguments: argparse.Namespace) -> str:
-    for path, word in (
-        (arguments.real_data, "DIR"),
-        (arguments.teacher, "TEACHER"),
-        (arguments.out, "OUT"),
-        (arguments.json, "FILE"),
-    ):
-        command = command.replace(str(path), word)
-    return command
 
 
 if __name__ == "__main__":

@@ -52,13 +52,12 @@ class Compiled:
         Raises:
             ParityError: it differs although every operator is exact by construction.
         """
-        broken = [p for p in self.record.parity if _differs(p)]
+        broken = [row for row in self.record.parity if row.broken]
         if not broken or not self.record.graph.exact_by_construction:
             return
         worst = max(broken, key=lambda row: row.max_lsb)
         raise ParityError(
-            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical:,} of "
-            f"{worst.values:,} values (at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
+            worst.difference,
             where=str(self.out / worst.artifact),
             fix=f"the files were written; {worst.note or 'use another version of the runtime'}",
         )
@@ -207,15 +206,10 @@ def _inexact_notes(graph: Graph, proofs: Sequence[Parity]) -> tuple[str, ...]:
     if not verify.inexact(graph):
         return ()
     return tuple(
-        f"{p.runtime} differs on {p.values - p.identical:,} of {p.values:,} values "
-        f"(at most {p.max_lsb} LSB), as operators that are not exact by construction may"
-        for p in proofs
-        if _differs(p)
+        f"{row.difference}, as operators that are not exact by construction may"
+        for row in proofs
+        if row.broken
     )
-
-
-def _differs(row: Parity) -> bool:
-    return row.family == "F" and row.how == "measured" and row.identical != row.values
 
 
 def _record(

@@ -46,7 +46,22 @@ class Parity(_Value):
     identical: int = 0
     max_lsb: int = 0
     top1_flips: int = 0
+    promised: bool = True  # False: shown, not promised, as QDQ under a runtime's default options
     note: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether a runtime that ran owes the interpreter's bits (family F) and gave others."""
+        owed = self.promised and self.family == "F" and self.how != "not run"
+        return owed and self.identical != self.values
+
+    @property
+    def difference(self) -> str:
+        """In words, how far a runtime is from the interpreter."""
+        return (
+            f"{self.runtime} differs from the interpreter on {self.values - self.identical:,} of "
+            f"{self.values:,} values (at most {self.max_lsb} LSB, {self.top1_flips} changed answers)"
+        )
 
 
 class Measurement(_Value):

@@ -37,3 +37,11 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str, message: str) -
 def test_a_missing_record_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)cannot be read: No such file.*folder of a finished build"):
         records.load(tmp_path / "record.json")
+
+
+def test_a_row_breaks_the_gate_only_where_bits_are_owed() -> None:
+    differs = records.Parity(runtime="r 1", artifact="a", values=10, identical=9, max_lsb=1, top1_flips=0)
+    assert differs.broken and "1 of 10 values (at most 1 LSB" in differs.difference
+    assert differs.model_copy(update={"how": "emulated"}).broken
+    for change in ({"promised": False}, {"family": "D"}, {"how": "not run"}, {"identical": 10}):
+        assert not differs.model_copy(update=change).broken

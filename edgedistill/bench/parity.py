@@ -158,10 +158,13 @@ def _first_difference(
 
 def _family_f(path: Path, expected: Int8, x: Int8, graph: Graph | None) -> list[Parity]:
     """One file against family F; a QDQ file also under the runtime's default options."""
-    rows = [_against(path, expected, x, "F", graph)]
-    if _is_qdq(path):
-        rows.append(_against(path, expected, x, "F", graph, defaults=True))
-    return rows
+    if not _is_qdq(path):
+        return [_against(path, expected, x, "F", graph)]
+    allowed = "session.qdqisint8allowed=1"
+    return [
+        _against(path, expected, x, "F", graph, form=allowed, qdq_int8=True),
+        _against(path, expected, x, "F", graph, form="QDQ form, default options", promised=False),
+    ]
 
 
 def _against(
@@ -171,18 +174,23 @@ def _against(
     family: interpret.Family,
     graph: Graph | None,
     *,
-    defaults: bool = False,
+    form: str = "",
+    qdq_int8: bool = False,
+    promised: bool = True,
 ) -> Parity:
     """One file in its runtime against the interpreter; where they differ, the first tensor that does.
 
-    ``defaults`` runs a QDQ file without the option that keeps its int8 between operators.
+    Args:
+        form: what a QDQ file's row says of its options.
+        qdq_int8: ONNX Runtime's option that keeps a QDQ file's values int8 between operators.
+        promised: whether other bits break the gate.
     """
     runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
     if not RUNNERS[runtime].can_run_here:
         return Parity(
             runtime=runtime, artifact=path.name, family=family, how="not run", note="not installed here"
         )
-    runner, label = _open(path, family, defaults=defaults)
+    runner, label = _open(path, family, qdq_int8=qdq_int8)
     try:
         got = np.concatenate([runner.run(part) for part in _batches(x)])
         identical, values, worst, flips = compare(expected, got)
@@ -193,8 +201,8 @@ def _against(
             f"{label} cannot run this file: {error.what}", where=str(path), fix=error.fix
         ) from error
     notes = [f"{len(x)} inputs"]
-    if _is_qdq(path):
-        notes.append("QDQ form, default options" if defaults else "session.qdqisint8allowed=1")
+    if form:
+        notes.append(form)
     if family == "D":
         notes.append("fully connected layers round once")
     if identical != values and graph is not None:
@@ -211,11 +219,12 @@ def _against(
         identical=identical,
         max_lsb=worst,
         top1_flips=flips,
+        promised=promised,
         note=", ".join(notes),
     )
 
 
-def _open(path: Path, family: interpret.Family, *, defaults: bool = False) -> tuple[Any, str]:
+def _open(path: Path, family: interpret.Family, *, qdq_int8: bool = False) -> tuple[Any, str]:
     """The loaded model and the runtime's name; a file that a runtime refuses fails the gate."""
     make: Callable[[], Any]
     if path.suffix == ".tflite":
@@ -231,7 +240,7 @@ def _open(path: Path, family: interpret.Family, *, defaults: bool = False) -> tu
         kind = "onnxruntime"
 
         def make() -> Any:
-            return Ort(path, qdq_int8=not defaults and _is_qdq(path))
+            return Ort(path, qdq_int8=qdq_int8)
 
     try:
         runner = make()

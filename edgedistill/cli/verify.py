@@ -35,14 +35,11 @@ def verify(
         print_json([row.model_dump(mode="json") for row in rows])
     elif not quiet:
         print_parity(rows)
-    broken = [
-        row for row in rows if row.family == "F" and row.how != "not run" and row.identical != row.values
-    ]
+    broken = [row for row in rows if row.broken]
     if broken:
         worst = max(broken, key=lambda row: row.max_lsb)
         raise ParityError(
-            f"{worst.runtime} differs from the interpreter on {worst.values - worst.identical:,} of "
-            f"{worst.values:,} values (at most {worst.max_lsb} LSB, {worst.top1_flips} changed answers)",
+            worst.difference,
             where=worst.artifact,
             fix="use the runtime and version that the record names, or build again with this one installed",
         )

@@ -102,7 +102,7 @@ def fit(
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
-    optimiser = OPTIMISERS[schedule.optimiser].make(net, schedule.lr, schedule.weight_decay)
+    optimiser = OPTIMISERS[schedule.optimiser](net, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: v.clone() for k, v in average.items()}
     checkpoint, state = workdir / "checkpoint.pt", _State()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -82,7 +81,7 @@ def _adamw(net: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimi
 
 
 def _muon(net: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """Convolutions by Muon; linear layers, biases and normalisations by SGD at a higher rate."""
+    """Convolutions by Muon; linear layers (their own decay), biases and normalisations by SGD, faster."""
     learned = [p for p in net.parameters() if p.requires_grad]
     return Muon(
         [
@@ -103,16 +102,10 @@ def _decayed(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-@dataclass(frozen=True)
-class Optimiser:
-    """A row: ``make(net, lr, weight_decay)``."""
+Make = Callable[[nn.Module, float, float], torch.optim.Optimizer]  # of the net, lr and weight decay
 
-    make: Callable[[nn.Module, float, float], torch.optim.Optimizer]
-    summary: str
-
-
-OPTIMISERS: Mapping[str, Optimiser] = {
-    "sgd": Optimiser(_sgd, "stochastic gradient descent, Nesterov momentum 0.9"),
-    "adamw": Optimiser(_adamw, "Adam with decoupled weight decay (Loshchilov & Hutter 2019)"),
-    "muon": Optimiser(_muon, "orthogonalised momentum for convolutions (Jordan et al. 2024)"),
+OPTIMISERS: Mapping[str, Make] = {
+    "sgd": _sgd,  # Nesterov momentum 0.9
+    "adamw": _adamw,  # Loshchilov & Hutter 2019
+    "muon": _muon,  # Jordan et al. 2024
 }

@@ -49,6 +49,7 @@ def test_the_qdq_form_is_also_compared_under_default_options(
     allowed, defaults = parity(graph, tmp_path, random_input(graph, 20))
     assert "session.qdqisint8allowed=1" in allowed.note and allowed.identical == allowed.values == 200
     assert "default options" in defaults.note and defaults.values == 200
+    assert allowed.promised and not defaults.promised and not defaults.broken
 
 
 def test_layerwise_names_the_first_tensor_that_differs(graph: Graph, pristine: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edgedistill.distill.optimisers import OPTIMISERS, orthogonalise
+from edgedistill.recipe import DistillSection
 
 
 @settings(max_examples=30, deadline=None)
@@ -47,16 +49,20 @@ def test_every_optimiser_lowers_the_loss_and_goes_on_from_its_state(name: str) -
         optimiser.step()
         return float(loss.detach())
 
-    optimiser = OPTIMISERS[name].make(net, 0.01, 0.01)
+    optimiser = OPTIMISERS[name](net, 0.01, 0.01)
     first = step(net, optimiser)
     for _ in range(20):
         last = step(net, optimiser)
     assert last < 0.8 * first
     other = copy.deepcopy(net)
-    resumed = OPTIMISERS[name].make(other, 0.01, 0.01)
+    resumed = OPTIMISERS[name](other, 0.01, 0.01)
     resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     for _ in range(2):
         step(net, optimiser)
         step(other, resumed)
     for a, b in zip(net.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_recipe_can_name_every_optimiser_and_no_other() -> None:
+    assert set(get_args(DistillSection.model_fields["optimiser"].annotation)) == set(OPTIMISERS)

@@ -1,6 +1,6 @@
 """Our int8 files beside those of library converters, same student, same images, one run, as JSON.
 
-    python benchmarks/converters/compare.py --real-data DIR --venvs VENVS --work WORK --json FILE
+    python benchmarks/compare_converters.py --real-data DIR --venvs VENVS --work WORK --json FILE
 
 Each converter runs in a virtual environment of its own under VENVS (made on first use, several GB).
 It starts from the float ResNet-8 of models/cifar10-resnet8 and 500 training images, with its documented
@@ -29,18 +29,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import provenance
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.latency import interleaved
-from edgedistill.bench.machine import machine, versions
 from edgedistill.recipe import DataSection
 from edgedistill.runners import Runner
 from edgedistill.runners.litert import LiteRt
 from edgedistill.runners.ort import Ort
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent / "converters"
 MODELS = HERE.parents[1] / "models" / "cifar10-resnet8"
 CALIBRATION = 500
 LIMIT_S = 1200
@@ -48,7 +48,7 @@ LIMIT_S = 1200
 
 @dataclass(frozen=True)
 class Converter:
-    """A row: script of this folder, its packages, what it starts from, the file it makes, more arguments."""
+    """A row: script of converters/, its packages, what it starts from, the file it makes, more arguments."""
 
     script: str
     venv: str
@@ -258,17 +258,8 @@ def main() -> None:
             "count": len(times),
             "threads": 1,
         }
-    command = " ".join(sys.argv)
-    for path, word in (
-        (arguments.real_data, "DIR"),
-        (arguments.venvs, "VENVS"),
-        (arguments.work, "WORK"),
-        (arguments.json, "FILE"),
-    ):
-        command = command.replace(str(path), word)
-    result = {"command": command, "machine": machine(), "versions": versions(), "results": results}
-    text = json.dumps(result, indent=1).replace(str(venvs), "VENVS").replace(str(work), "WORK")
-    arguments.json.write_text(text.replace(str(HERE), "benchmarks/converters") + "\n")
+    folders = {"VENVS": venvs, "WORK": work, "benchmarks/converters": HERE, "DIR": arguments.real_data}
+    provenance.write(arguments.json, {"results": results}, folders)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""What every benchmark's JSON says of itself: command, machine, versions; and no folder of this machine."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgedistill.bench.machine import machine, versions
+
+
+def write(path: Path, result: Mapping[str, Any], words: Mapping[str, Path]) -> None:
+    """Writes ``result`` with its provenance before it.
+
+    Args:
+        path: the file; FILE in the command.
+        words: what stands in the file instead of a path, longer paths before those inside which they lie.
+    """
+    about = {"command": " ".join(sys.argv), "machine": machine(), "versions": versions()}
+    text = json.dumps({**about, **result}, indent=1)
+    for word, folder in {**words, "FILE": path}.items():
+        text = text.replace(str(folder), word)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean, standard deviation and count of two values or more."""
+    return {"mean": statistics.mean(values), "stdev": statistics.stdev(values), "count": len(values)}
