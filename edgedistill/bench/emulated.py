@@ -126,11 +126,24 @@ def device_of(folder: Path) -> Target | None:
     return targets.load(name) if name in targets.names() else None
 
 
-def bench_c(folder: Path, device: Target, *, cc: str = cortex_m.CC) -> OnDevice:
+_UNTRUSTED = "to check C files is to compile and run them"
+
+
+def untrusted(c_folder: Path) -> InputError:
+    """A program of somebody else's is not run without the user's word."""
+    return InputError(_UNTRUSTED, where=str(c_folder), fix="pass --trust if you built them or trust who did")
+
+
+def not_trusted() -> Parity:
+    """The row of C files that were left alone."""
+    return Parity(runtime="c", artifact=C, how="not run", note=f"{_UNTRUSTED}: pass --trust")
+
+
+def bench_c(folder: Path, device: Target, *, cc: str = cortex_m.CC, trust: bool = False) -> OnDevice:
     """The C files of a finished build on a device's emulator, with golden and random inputs.
 
     Raises:
-        InputError: as ``on_device``, or the folder has no model in C or no golden inputs.
+        InputError: as ``on_device``, or the folder has no model in C or no golden inputs, or no ``trust``.
         GateError: as ``on_device``.
     """
     if not (folder / C).is_dir():
@@ -139,6 +152,8 @@ def bench_c(folder: Path, device: Target, *, cc: str = cortex_m.CC) -> OnDevice:
             where=str(folder),
             fix=f"build with --target {device.name}, or with --formats c",
         )
+    if not trust:
+        raise untrusted(folder / C)
     vectors = golden.load(folder / GOLDEN)
     if not (folder / GRAPH).exists():
         return on_device(folder, device, vectors.inputs, vectors.outputs, cc=cc)

@@ -67,7 +67,9 @@ def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
     return tuple(rows)
 
 
-def verify_dir(path: Path, *, device: Target | None = None, cc: str = cortex_m.CC) -> tuple[Parity, ...]:
+def verify_dir(
+    path: Path, *, device: Target | None = None, cc: str = cortex_m.CC, trust: bool = False
+) -> tuple[Parity, ...]:
     """Proves a finished build again from its files alone: digests, then golden inputs in each runtime.
 
     Firmware on an emulator also gets random inputs, where the graph is there to say what is right.
@@ -76,9 +78,10 @@ def verify_dir(path: Path, *, device: Target | None = None, cc: str = cortex_m.C
         path: a build's folder, or one model with golden.npz beside it.
         device: whose emulator runs the C files; None: the one that the record names.
         cc: GCC for Arm.
+        trust: compile and run the folder's C files; without it their row says that they were not run.
 
     Raises:
-        InputError: a file is missing or cannot be read.
+        InputError: a file is missing or cannot be read, or C alone is named and not trusted.
         GateError: a file was altered since it was built, or a runtime refuses it.
     """
     folder, models = split(path)
@@ -98,6 +101,11 @@ def verify_dir(path: Path, *, device: Target | None = None, cc: str = cortex_m.C
             continue  # golden vectors are int8
         if model.suffix == ".mlpackage":
             rows.append(coreml(model, graph, x, expected))
+            continue
+        if model.name == C and not trust:
+            if path == model:
+                raise emulated.untrusted(model)
+            rows.append(emulated.not_trusted())
             continue
         if model.name == C:
             rows += _c(folder, graph, x, expected, device or emulated.device_of(folder), cc)

@@ -26,6 +26,9 @@ def bench(
     cc: Annotated[
         str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
     ] = "arm-none-eabi-gcc",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -43,10 +46,11 @@ def bench(
     from edgedistill.report.people import figure, parity_words
 
     folder, _ = split(path)
-    found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
     on_device = None
-    if device is not None and device.default_runner == "cortex-m":
-        on_device = emulated.bench_c(folder, device, cc=cc)
+    if device is not None and device.default_runner == "cortex-m":  # first: it fails sooner
+        on_device = emulated.bench_c(folder, device, cc=cc, trust=trust)
+    found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
+    if on_device is not None:
         found = (*found, *on_device.measurements)
     if json_:
         print_json([m.model_dump(mode="json") for m in found])

@@ -20,6 +20,9 @@ def verify(
     cc: Annotated[
         str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
     ] = "arm-none-eabi-gcc",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -30,7 +33,7 @@ def verify(
 
     from edgedistill.bench.parity import verify_dir
 
-    rows = verify_dir(path, device=device, cc=cc)
+    rows = verify_dir(path, device=device, cc=cc, trust=trust)
     if json_:
         print_json([row.model_dump(mode="json") for row in rows])
     elif not quiet:

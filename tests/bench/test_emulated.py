@@ -135,9 +135,9 @@ def test_verify_takes_the_folder_and_the_c_alone(
 ) -> None:
     monkeypatch.setattr(cortex_m, "reason_not_runnable", lambda device, cc: f"no {cc}")
     assert split(folder / "c") == (folder, (folder / "c",))
-    (here,) = verify_dir(folder / "c")  # the record names a phone: no emulator
+    (here,) = verify_dir(folder / "c", trust=True)  # the record names a phone: no emulator
     assert here.identical == here.values == 1000
-    here, there = verify_dir(folder / "c", device=L4R5, cc="my-gcc")
+    here, there = verify_dir(folder / "c", device=L4R5, cc="my-gcc", trust=True)
     assert (there.how, there.note) == ("not run", "no my-gcc")
     assert {"c", "student.tflite"} <= {row.artifact for row in verify_dir(folder)}
     assert "c" not in {m.artifact for m in bench_dir(folder, runs=10, warmup=1, threads=1)}
@@ -146,14 +146,29 @@ def test_verify_takes_the_folder_and_the_c_alone(
 def test_bench_of_a_folder(graph: Graph, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, expected = emulated.with_random(graph, golden.load(folder / "golden.npz").inputs)
     stand_in(monkeypatch, expected)
-    found = emulated.bench_c(folder, L4R5)
+    found = emulated.bench_c(folder, L4R5, trust=True)
     assert found.parity.identical == found.parity.values == 1000
     shutil.rmtree(folder / "c")
     with pytest.raises(InputError, match=r"(?s)no folder c/.*--target nucleo-l4r5zi"):
-        emulated.bench_c(folder, L4R5)
+        emulated.bench_c(folder, L4R5, trust=True)
 
 
 def test_the_record_names_the_device(folder: Path, tmp_path: Path) -> None:
     found = emulated.device_of(folder)
     assert found is not None and found.name == "android-arm64"
     assert emulated.device_of(tmp_path / "nowhere") is None
+
+
+def test_foreign_c_is_neither_compiled_nor_run_without_trust(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        pytest.fail("it was run")
+
+    monkeypatch.setattr(emulated, "on_this_machine", never)
+    monkeypatch.setattr(emulated, "on_device", never)
+    (row,) = (row for row in verify_dir(folder, device=L4R5) if row.artifact == "c")
+    assert row.how == "not run" and "--trust" in row.note
+    for ask in (lambda: verify_dir(folder / "c"), lambda: emulated.bench_c(folder, L4R5)):
+        with pytest.raises(InputError, match=r"(?s)compile and run them.*--trust"):
+            ask()
