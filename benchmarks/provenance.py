@@ -17,11 +17,11 @@ def write(path: Path, result: Mapping[str, Any], words: Mapping[str, Path]) -> N
 
     Args:
         path: the file; FILE in the command.
-        words: what stands in the file instead of a path, longer paths before those inside which they lie.
+        words: what stands in the file instead of a path; inner folders before outer ones.
     """
     about = {"command": " ".join(sys.argv), "machine": machine(), "versions": versions()}
     text = json.dumps({**about, **result}, indent=1)
-    for word, folder in {**words, "FILE": path}.items():
+    for word, folder in {"FILE": path, **words}.items():
         text = text.replace(str(folder), word)
     path.write_text(text + "\n", encoding="utf-8")
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from edgedistill.errors import TeacherError
+from edgedistill.teachers import torchvision
 from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
 from edgedistill.teachers.timm import need
@@ -14,6 +15,7 @@ from edgedistill.teachers.timm import need
 def load(request: Request) -> Loaded:
     """hf:NAME or hf:FOLDER; a folder, or HF_HUB_OFFLINE=1, never asks the network."""
     how = "pip install 'edgedistill[hf]'"
+    torchvision.make_importable()  # a broken one keeps transformers from its image models
     transformers = need("transformers", request.spec, how)
     folder = Path(request.body).expanduser()
     local = folder.is_dir() or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")

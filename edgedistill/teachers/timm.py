@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from edgedistill.errors import TeacherError, UnknownNameError
-from edgedistill.teachers import checkpoint
+from edgedistill.teachers import checkpoint, torchvision
 from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
-
-_KEPT: list[Any] = []  # torch forgets an operator when its library object goes
 
 
 def load(request: Request) -> Loaded:
@@ -23,7 +19,7 @@ def load(request: Request) -> Loaded:
     The network's own mean, deviation and input size are taken.
     """
     how = "pip install 'edgedistill[timm]'  (timm and the torchvision it imports)"
-    _make_torchvision_importable()
+    torchvision.make_importable()
     timm = need("timm", request.spec, how)
     name, _, file = request.body.partition("@")
     if not timm.is_model(name.split(".")[0]):
@@ -55,28 +51,6 @@ def load(request: Request) -> Loaded:
         mean_std=(tuple(map(float, config["mean"])), tuple(map(float, config["std"]))),
         notes=notes,
     )
-
-
-def _make_torchvision_importable() -> None:
-    """Declares torchvision's one operator that its import asks for where its compiled part does not load.
-
-    PyPI's torchvision is built for CUDA's torch; beside a CPU build its library is not found and
-    ``import torchvision`` fails on ``torchvision::nms``, which no classifier uses.
-    """
-    import torch
-
-    if importlib.util.find_spec("torchvision") is None or "torchvision" in sys.modules:
-        return
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
-            del sys.modules[name]  # what the failed import left behind
-        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-        _KEPT.append(library)
-    except Exception:  # anything else is told by need(), which imports it again
-        return
 
 
 def need(library: str, spec: str, how: str) -> ModuleType:

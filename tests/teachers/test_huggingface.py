@@ -12,8 +12,10 @@ import torch
 from edgedistill import teachers
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import TeacherSection
+from edgedistill.teachers import torchvision
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+torchvision.make_importable()
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from edgedistill import teachers
 from edgedistill.errors import TeacherError, UnknownNameError
 from edgedistill.recipe import TeacherSection
+from edgedistill.teachers import torchvision
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
 with_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
@@ -27,9 +28,7 @@ def load(spec: str, **more: Any) -> Any:
 
 @with_timm
 def test_weights_from_a_file_answer_as_timm_does(tmp_path: Path) -> None:
-    from edgedistill.teachers.timm import _make_torchvision_importable
-
-    _make_torchvision_importable()
+    torchvision.make_importable()
     import timm
 
     torch.manual_seed(0)
