@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import time
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgedistill.data.types import ImageData
+from edgedistill.distill import precision
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.losses import hard_labels, hinton
 from edgedistill.distill.optimisers import OPTIMISERS
@@ -126,7 +126,7 @@ def fit(
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            with _autocast(state.precision):
+            with precision.autocast(state.precision):
                 out = net(x)
             out = out.float()
             loss = (
@@ -213,31 +213,13 @@ def _batches(
         )
 
 
-def _autocast(precision: str) -> contextlib.AbstractContextManager[Any]:
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-
-
 def _precision(net: nn.Module, data: ImageData, schedule: Schedule) -> str:
-    """bf16 only where three steps of it are measurably faster than float32's; int8 training needs float32."""
-    if schedule.precision != "auto":
-        return schedule.precision if schedule.stage == "distill" else "float32"
-    if schedule.stage == "quantise" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    """The schedule's, or what pays; int8 training needs float32."""
+    if schedule.stage == "quantise":
         return "float32"
-    x = to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))]))
-    kept = {k: v.clone() for k, v in net.state_dict().items()}
-    seconds: dict[str, float] = {}
-    for precision in ("float32", "bf16"):
-        for attempt in range(3):
-            started = time.perf_counter()
-            with _autocast(precision):
-                loss = net(x).float().square().mean()
-            loss.backward()
-            seconds[precision] = time.perf_counter() - started
-            if attempt == 0 and precision == "bf16" and seconds["bf16"] > 3 * seconds["float32"]:
-                break
-    net.zero_grad(set_to_none=True)
-    net.load_state_dict(kept)
-    return "bf16" if seconds["bf16"] < 0.9 * seconds["float32"] else "float32"
+    if schedule.precision != "auto":
+        return schedule.precision
+    return precision.choose(net, to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))])))
 
 
 @torch.no_grad()
