@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 _CODE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
+_FONT_FROM_THE_NETWORK = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 class Screen:
@@ -81,7 +82,8 @@ def main() -> None:
     console.print(Text(f"$ {shlex.join(command)}", style="bold"))
     for line in "\n".join(screen.lines).rstrip().split("\n"):
         console.print(Text.from_ansi(line), no_wrap=True, crop=False)
-    console.save_svg(str(arguments.svg), title="edgedistill")
+    picture = console.export_svg(title="edgedistill")
+    arguments.svg.write_text(_FONT_FROM_THE_NETWORK.sub("", picture), encoding="utf-8")
     sys.exit(os.waitstatus_to_exitcode(status))
 
 
