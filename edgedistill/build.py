@@ -21,7 +21,7 @@ from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import views as view_cache
-from edgedistill.distill.loop import Schedule, fit
+from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import InputError
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
@@ -63,17 +63,9 @@ def build(
     with run.store.lock():
         if fresh:
             run.store.clear()
-        section = (
-            recipe.data
-            if spec.resolution is None
-            else recipe.data.model_copy(update={"resolution": spec.resolution})
-        )
-        run.reporter.stage("data", section.source)
-        data = data_sets.load(section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust)
-        for text in data.warnings:
-            run.warn(text)
+        data = load_data(run, spec.resolution)
         # an operator that we lack, and a device that is too small, show here, not after training
-        fits.check(_trace_student(run, spec, data), targets, recipe)
+        fits.check(trace_student(run, spec, data), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )
@@ -86,7 +78,7 @@ def build(
             )
             return {name: record for name, record in done.items() if record is not None}
         report = _check_teacher(run, teacher, data)
-        weights, epochs = _distil(run, spec, data, teacher)
+        weights, epochs = distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
         result = {}
         for device in targets:
@@ -97,7 +89,25 @@ def build(
         return result
 
 
-def _trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Graph:
+def load_data(run: Run, resolution: int | None) -> ImageData:
+    """The recipe's data, decoded into the store's cache; ``resolution`` goes before the recipe's."""
+    section = run.recipe.data
+    if resolution is not None:
+        section = section.model_copy(update={"resolution": resolution})
+    run.reporter.stage("data", section.source)
+    cache = run.store.root / "data"
+    data = data_sets.load(section, seed=run.recipe.seed, cache=cache, trust=run.recipe.trust)
+    for text in data.warnings:
+        run.warn(text)
+    return data
+
+
+def trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Graph:
+    """The graph of the untrained student.
+
+    Raises:
+        InputError: it has a layer that the graph lacks, or answers with another number of classes.
+    """
     import torch
 
     torch.manual_seed(run.recipe.seed)
@@ -176,10 +186,15 @@ def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | No
     return view_cache.load(found)
 
 
-def _distil(
-    run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher
+def distil(
+    run: Run,
+    spec: students.Buildable,
+    data: ImageData,
+    teacher: Teacher,
+    *,
+    after_epoch: AfterEpoch | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
-    """The trained float student's state, and its epochs."""
+    """The trained float student's state, and its epochs; kept, and found by a second call."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -226,6 +241,7 @@ def _distil(
             run.store.work("distill", name),
             views=views,
             teacher=teacher.logits,
+            after_epoch=after_epoch,
         )
         run.seconds["distil"] = time.perf_counter() - started
         with run.store.writing("distill", name) as folder:

@@ -14,7 +14,7 @@ BYTES: Mapping[str, float] = MappingProxyType(
     {"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 )
 SECONDS: Mapping[str, float] = MappingProxyType(
-    {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60}
+    {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
 )
 COUNTS: Mapping[str, float] = MappingProxyType({"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9})
 JOULES: Mapping[str, float] = MappingProxyType({"uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1})
@@ -32,6 +32,11 @@ def parse_bytes(text: str, *, where: str | None = None) -> int:
 def parse_ms(text: str, *, where: str | None = None) -> float:
     """'2ms' -> 2.0; '1 s' -> 1000.0. A bare number has no unit and is refused."""
     return _tidy(_parse(text, SECONDS, "a time", "2ms or 0.5 s", where) * 1e3)
+
+
+def parse_s(text: str, *, where: str | None = None) -> float:
+    """'45min' -> 2700.0; '1.5 h' -> 5400.0. A bare number has no unit and is refused."""
+    return _tidy(_parse(text, SECONDS, "a time", "45min or 2 h", where))
 
 
 def parse_count(text: str, *, where: str | None = None) -> int:

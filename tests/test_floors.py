@@ -13,13 +13,14 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("errors",),
     ("tables", "units"),
     ("ir",),
-    ("target", "recipe", "record", "reporter", "store", "mapped"),
+    ("target", "recipe", "record", "evidence", "reporter", "store", "mapped"),
     ("teachers", "data", "students", "quant"),
     ("distill", "lower"),
     ("export", "read", "runners", "sizing", "tasks"),
     ("bench",),
     ("package", "report"),
-    ("build", "compiler", "deliver"),
+    ("tuning",),
+    ("build", "compiler", "deliver", "tune", "teach"),
     ("cli", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -34,6 +35,7 @@ LIGHT = (
     "transformers",
     "timm",
     "ai_edge_litert",
+    "optuna",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -19,6 +19,8 @@ LIBRARIES = (
     "pillow",
     "soundfile",
     "pydantic",
+    "optuna",
+    "scikit-learn",
 )
 
 

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgedistill.cli import choices
 from edgedistill.cli.output import Json, Quiet, console, print_json, reporter
-from edgedistill.errors import InputError
 
 if TYPE_CHECKING:
     from edgedistill.record import BuildRecord
 
-_DATA = "What it learns from"
-_TRAINING = "Training"
-_RESULT = "Result"
+_TRAINING = choices.TRAINING
+_RESULT = choices.RESULT
 
 
 def build(
-    target: Annotated[
-        list[str] | None,
-        typer.Option("--target", "-t", metavar="NAME[,NAME]", help="Device (see `targets list`)."),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", "-r", metavar="FILE", help="Choices as TOML; flags override it."),
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option("--teacher", metavar="SPEC", help="See `list teachers`.", rich_help_panel=_DATA),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="PATH",
-            help="Folder of class folders, parquet, .npz, or module:callable.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    trust: Annotated[
-        bool | None,
-        typer.Option("--trust", help="Allow pickled code in teacher and data.", rich_help_panel=_DATA),
-    ] = None,
-    student: Annotated[
-        str | None,
-        typer.Option("--student", metavar="SPEC", help="See `list students`.", rich_help_panel=_TRAINING),
-    ] = None,
+    target: choices.Target = None,
+    recipe: choices.RecipeFile = None,
+    teacher: choices.Teacher = None,
+    data: choices.Data = None,
+    trust: choices.Trust = None,
+    student: choices.Student = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", metavar="N", help="Of float training.", rich_help_panel=_TRAINING),
@@ -75,18 +51,8 @@ def build(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Of all randomness.", rich_help_panel=_TRAINING)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any key of a recipe, as distill.lr=0.1.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
+    seed: choices.Seed = None,
+    set_: choices.Set = None,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Gets a folder per target.", rich_help_panel=_RESULT),
@@ -125,9 +91,8 @@ def build(
     json_: Json = False,
 ) -> None:
     """Builds a student: trains, quantises, exports, verifies in every runtime, and measures."""
-    overrides = _assignments(set_ or ())
     given: Mapping[str, object | None] = {
-        "targets": [name for text in target for name in _names(text)] if target else None,
+        "targets": choices.targets(target),
         "teacher.spec": teacher,
         "data.source": data,
         "student.spec": student,
@@ -138,22 +103,16 @@ def build(
         "seed": seed,
         "trust": trust,
         "export.onnx_form": onnx_form,
-        "export.formats": _names(formats) if formats is not None else None,
+        "export.formats": choices.names(formats) if formats is not None else None,
     }
-    overrides.update({key: value for key, value in given.items() if value is not None})
-    for text in budget or ():
-        pairs = _pairs(text, "--budget", "latency=2ms")
-        overrides.update({f"budget.{key}": value for key, value in pairs.items()})
+    limited = [
+        (f"budget.{key}", value)
+        for text in budget or ()
+        for key, value in choices.pairs(text, "--budget", "latency=2ms").items()
+    ]
+    chosen = choices.chosen(recipe, set_, {**given, **dict(limited)})
 
     from edgedistill import recipe as recipes
-    from edgedistill import target as devices
-
-    if recipe is None and not {"teacher.spec", "data.source"} & overrides.keys():
-        recipe = recipes.example()
-    chosen = recipes.resolve(recipe, overrides)
-    for name in chosen.targets:
-        devices.load(name)  # a wrong name is told before torch is imported, which takes seconds
-
     from edgedistill.build import build as run
     from edgedistill.cli import limits
 
@@ -195,32 +154,3 @@ def _next_steps(target: str) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _pairs(text: str, flag: str, example: str) -> dict[str, str]:
-    pairs = {}
-    for part in _names(text):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (key and equals and value):
-            raise InputError(f"{part!r} is not KEY=VALUE", where=flag, fix=f"for example {flag} {example}")
-        pairs[key] = value
-    return pairs
-
-
-def _assignments(texts: Sequence[str]) -> dict[str, object]:
-    """``distill.lr=0.1`` with the value as TOML, or as a text where it is no TOML."""
-    from edgedistill.tables import toml_value
-
-    found: dict[str, object] = {}
-    for text in texts:
-        key, equals, value = (piece.strip() for piece in text.partition("="))
-        if not (key and equals and value):
-            raise InputError(
-                f"{text!r} is not KEY=VALUE", where="--set", fix="for example --set distill.lr=0.1"
-            )
-        found[key] = toml_value(value)
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from edgedistill.reporter import Reporter
 from edgedistill.store import atomic_write
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+AfterEpoch = Callable[[Sequence[EpochLog]], None]  # of all epochs so far
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def fit(
     *,
     views: Views | None = None,
     teacher: Logits | None = None,
+    after_epoch: AfterEpoch | None = None,
 ) -> tuple[EpochLog, ...]:
     """Trains ``net`` in place and leaves averaged weights in it.
 
@@ -95,6 +97,7 @@ def fit(
         workdir: holds the checkpoint; a second call with the same arguments goes on from it.
         views: cached augmented images and soft targets; without them images are augmented
             live and ``teacher`` (if alpha > 0) is asked for each batch.
+        after_epoch: is told of each epoch once its checkpoint is kept; what it raises ends the training.
 
     Raises:
         GateError: the loss is not a number any more.
@@ -186,6 +189,8 @@ def fit(
                 "state": asdict(state),
             },
         )
+        if after_epoch is not None:
+            after_epoch(tuple(EpochLog(**log) for log in state.logs))
     net.load_state_dict(best)
     net.eval()
     return tuple(EpochLog(**log) for log in state.logs)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING
 
 from edgedistill.record import BuildRecord, Measurement, Parity
 from edgedistill.report import people, svg
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from edgedistill.report.template import template
 
 MAX_PAIRS = 8  # most confused pairs that are listed
 QUANTITIES = {
@@ -36,7 +31,7 @@ class Card:
 
 def render(record: BuildRecord) -> str:
     """The page as HTML text: no script, no request to any network."""
-    return _template().render(
+    return template("report.html.j2").render(
         r=record,
         title=f"{record.target} — edgedistill",
         sentence=_sentence(record),
@@ -56,17 +51,6 @@ def render(record: BuildRecord) -> str:
         verdict=_verdict,
         people=people,
     )
-
-
-@cache
-def _template() -> Template:
-    import jinja2
-
-    text = resources.files("edgedistill.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text)
 
 
 def _sentence(record: BuildRecord) -> str:

@@ -55,6 +55,47 @@ def _text(css: str, x: float, y: float, content: str, anchor: str = "start", mor
     )
 
 
+@dataclass(frozen=True)
+class _Plane:
+    """Places values in a chart's frame."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+    log: bool = False  # of x
+
+    def px(self, x: float) -> str:
+        low, high = self.x_low, self.x_high
+        if self.log:
+            low, high, x = math.log(low), math.log(high), math.log(x)
+        return f"{LEFT + (x - low) / (high - low) * (WIDTH - LEFT - RIGHT):.1f}"
+
+    def py(self, y: float) -> str:
+        share = (y - self.y_low) / (self.y_high - self.y_low)
+        return f"{HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM):.1f}"
+
+    def rules(self, marks: Sequence[float], percent: bool) -> list[str]:
+        """Horizontal lines with their values."""
+        out = []
+        for mark in marks:
+            text, y = f"{100 * mark:.4g} %" if percent else _number(mark), self.py(mark)
+            out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+            out.append(
+                f'<text class="tick" x="{LEFT - 8}" y="{y}" dy=".33em" text-anchor="end">{text}</text>'
+            )
+        return out
+
+    def numbers(self, marks: Sequence[float], label: str) -> list[str]:
+        """Values along the horizontal axis, and its name."""
+        inside = [mark for mark in marks if self.x_low <= mark <= self.x_high]
+        out = [
+            _text("tick", float(self.px(mark)), HEIGHT - BOTTOM + 18, _number(mark), "middle")
+            for mark in inside
+        ]
+        return [*out, _text("tick", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 2, label, "middle")]
+
+
 def lines(
     title: str,
     series: Sequence[Series],
@@ -72,19 +113,12 @@ def lines(
     if not ys:
         return Markup('<p class="empty">No finite value was recorded.</p>')
     marks = ticks(min(ys), min(1.0, max(ys)) if percent else max(ys))
-    x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
-    y_low, y_high = marks[0], marks[-1]
-
-    def px(x: float) -> str:
-        return f"{LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT):.1f}"
-
-    def py(y: float) -> str:
-        return f"{HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM):.1f}"
-
+    plane = _Plane(min(xs), max(max(xs), min(xs) + 1), marks[0], marks[-1])
+    px, py = plane.px, plane.py
     out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
     if divider:
         x, label = divider
-        start = px(max(x_low, x - 0.5))
+        start = px(max(plane.x_low, x - 0.5))
         wide = WIDTH - RIGHT - float(start)
         out.append(
             f'<rect class="stage" x="{start}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
@@ -92,16 +126,8 @@ def lines(
         out.append(
             _text("tick", WIDTH - RIGHT - 4, HEIGHT - BOTTOM - 9 if percent else TOP + 15, label, "end")
         )
-    for mark in marks:
-        text = f"{100 * mark:.4g} %" if percent else _number(mark)
-        out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(mark)}" y2="{py(mark)}"/>')
-        out.append(
-            f'<text class="tick" x="{LEFT - 8}" y="{py(mark)}" dy=".33em" text-anchor="end">{text}</text>'
-        )
-    for mark in ticks(x_low, x_high, 6):
-        if x_low <= mark <= x_high and mark == int(mark):
-            out.append(_text("tick", float(px(mark)), HEIGHT - BOTTOM + 18, str(int(mark)), "middle"))
-    out.append(_text("tick", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 2, "epoch", "middle"))
+    out += plane.rules(marks, percent)
+    out += plane.numbers([m for m in ticks(plane.x_low, plane.x_high, 6) if m == int(m)], "epoch")
     for level in levels:
         height = py(level.value)
         out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')
@@ -119,6 +145,52 @@ def lines(
             )
     out.append("</svg>")
     return Markup("".join(out))
+
+
+def dots(
+    title: str,
+    series: Sequence[Series],
+    x_label: str,
+    *,
+    log: bool = False,
+    best: Series | None = None,
+    level: Level | None = None,
+) -> Markup:
+    """Single results over a number, shares as percent. ``log``: of x; ``best``: a line through the best."""
+    points = [p for s in series for p in s.points]
+    if not points:
+        return Markup('<p class="empty">No trial gave a result.</p>')
+    xs, ys = [x for x, _ in points], [y for _, y in points] + ([level.value] if level else [])
+    marks = ticks(min(ys), min(1.0, max(ys)))
+    x_low, x_high = min(xs), max(xs)
+    if x_low == x_high:
+        x_low, x_high = (x_low / 2, x_high * 2) if log else (x_low - 0.5, x_high + 0.5)
+    plane = _Plane(x_low, x_high, marks[0], marks[-1], log)
+    out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    out += plane.rules(marks, percent=True)
+    out += plane.numbers(_log_ticks(x_low, x_high) if log else ticks(x_low, x_high, 6), x_label)
+    if level:
+        y = plane.py(level.value)
+        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        out.append(_text("tick", LEFT + 6, float(y) + (-5 if float(y) - TOP > 22 else 14), level.label))
+    if best and best.points:
+        path = " ".join(f"{plane.px(x)},{plane.py(y)}" for x, y in best.points)
+        out.append(f'<polyline class="line {escape(best.css)}" points="{path}"/>')
+    for s in series:
+        for x, y in s.points:
+            out.append(
+                f'<circle class="dot {escape(s.css)}" cx="{plane.px(x)}" cy="{plane.py(y)}" r="5">'
+                f"<title>{escape(s.label)}, {escape(x_label)} {x:.4g}: {100 * y:.2f} %</title></circle>"
+            )
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def _log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """1, 2 and 5 times powers of ten, or powers of ten alone over three decades or more."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    return tuple(m * 10.0**power for power in range(first, last + 1) for m in steps)
 
 
 def bars(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, float]]]], unit: str) -> Markup:

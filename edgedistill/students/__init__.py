@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edgedistill.data import callables
 from edgedistill.errors import InputError, UnknownNameError
@@ -46,6 +46,14 @@ STUDENTS: Mapping[str, Family] = {
         "Zhang et al. 2017, Hello Edge; Banbury et al. 2021, MLPerf Tiny",
     ),
 }
+
+
+class Buildable(Protocol):
+    """What makes an untrained network: float32 NCHW in, logits [N, classes] out."""
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        """The network for so many classes and input channels."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""The flags that several commands share, and the recipe that they choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedistill.errors import InputError
+
+if TYPE_CHECKING:
+    from edgedistill.recipe import Recipe
+
+DATA = "What it learns from"
+TRAINING = "Training"
+RESULT = "Result"
+
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", metavar="NAME[,NAME]", help="Device (see `targets list`)."),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", "-r", metavar="FILE", help="Choices as TOML; flags override it."),
+]
+Teacher = Annotated[
+    str | None,
+    typer.Option("--teacher", metavar="SPEC", help="See `list teachers`.", rich_help_panel=DATA),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="Folder of class folders, parquet, .npz, or module:callable.",
+        rich_help_panel=DATA,
+    ),
+]
+Trust = Annotated[
+    bool | None,
+    typer.Option("--trust", help="Allow pickled code in teacher and data.", rich_help_panel=DATA),
+]
+Student = Annotated[
+    str | None,
+    typer.Option("--student", metavar="SPEC", help="See `list students`.", rich_help_panel=TRAINING),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Of all randomness.", rich_help_panel=TRAINING)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any key of a recipe, as distill.lr=0.1.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+
+def chosen(
+    recipe: Path | None, assignments: Sequence[str] | None, given: Mapping[str, object | None]
+) -> Recipe:
+    """The recipe of a command: its file, ``--set``, and flags by their dotted key (None: not given).
+
+    Without a file, a teacher and data it is the built-in example.
+    """
+    overrides = set_keys(assignments or ())
+    overrides.update({key: value for key, value in given.items() if value is not None})
+
+    from edgedistill import recipe as recipes
+    from edgedistill import target as devices
+
+    if recipe is None and not {"teacher.spec", "data.source"} & overrides.keys():
+        recipe = recipes.example()
+    result = recipes.resolve(recipe, overrides)
+    for name in result.targets:
+        devices.load(name)  # a wrong name is told before torch is imported, which takes seconds
+    return result
+
+
+def targets(flags: Sequence[str] | None) -> list[str] | None:
+    """Names of devices, however often and with how many commas ``--target`` was given."""
+    return [name for text in flags for name in names(text)] if flags else None
+
+
+def names(text: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def pairs(text: str, flag: str, example: str) -> dict[str, str]:
+    """``KEY=VALUE[,KEY=VALUE]``, the values as texts."""
+    found = {}
+    for part in names(text):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            raise InputError(f"{part!r} is not KEY=VALUE", where=flag, fix=f"for example {flag} {example}")
+        found[key] = value
+    return found
+
+
+def set_keys(texts: Sequence[str]) -> dict[str, object]:
+    """``distill.lr=0.1`` with the value as TOML, or as a text where it is no TOML."""
+    from edgedistill.tables import toml_value
+
+    found: dict[str, object] = {}
+    for text in texts:
+        key, equals, value = (piece.strip() for piece in text.partition("="))
+        if not (key and equals and value):
+            raise InputError(
+                f"{text!r} is not KEY=VALUE", where="--set", fix="for example --set distill.lr=0.1"
+            )
+        found[key] = toml_value(value)
+    return found

@@ -1,0 +1,209 @@
+"""The table of what a search may vary: which key of the recipe, between which values, and why these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.evidence import Value
+from edgedistill.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Span:
+    """Numbers from ``low`` to ``high``, both included; ``log``: as many below as above the geometric mean."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values."""
+
+    values: tuple[Value, ...]
+
+    def __str__(self) -> str:
+        return " | ".join(str(value) or "none" for value in self.values)
+
+
+Range = Span | Choice
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A row. ``within`` says the range for a recipe and its task; None: nothing to search there."""
+
+    key: str  # of the recipe, section.name
+    summary: str
+    reason: str
+    within: Callable[[Recipe, str], Range | None]
+    usual: bool = True  # searched unless the user names others
+    dense: bool = True  # False: one text in the search, several names in the recipe
+
+
+IMAGE_SETS = (
+    "pad-crop",
+    "pad-crop,flip",
+    "pad-crop,flip,cutout",
+    "pad-crop,flip,brightness-contrast",
+    "pad-crop,flip,rotate-small",
+)
+DIGIT_SETS = (
+    "translate",
+    "translate,rotate-small",
+    "translate,brightness-contrast",
+    "translate,rotate-small,brightness-contrast",
+)
+SOUND_SETS = (
+    "time-shift,noise",
+    "time-shift,noise,gain,spec-augment",
+    "time-shift,speed,noise,gain",
+    "time-shift,speed,noise,gain,spec-augment",
+)
+
+
+def _taught(low: float, high: float, *, log: bool = False) -> Callable[[Recipe, str], Range | None]:
+    """A span where there is a teacher in the loss."""
+    return lambda recipe, _: Span(low, high, log) if recipe.distill.alpha else None
+
+
+def _around(key: str, below: float, above: float) -> Callable[[Recipe, str], Range | None]:
+    """From the recipe's value divided by ``below`` to that times ``above``; a value of 0 stays 0."""
+
+    def within(recipe: Recipe, _: str) -> Range | None:
+        own = getattr(recipe.distill, key)
+        return Span(_tidy(own / below), _tidy(own * above), log=True) if own else None
+
+    return within
+
+
+def _sets(recipe: Recipe, task: str) -> Range:
+    """No set mirrors that whose recipe does not: a mirrored 3 is no 3, and only the user knows."""
+    if task == "keyword-spotting":
+        return Choice(SOUND_SETS)
+    own = recipe.data.augmentations
+    if recipe.data.source == "digits":
+        return Choice(DIGIT_SETS)
+    return Choice(tuple(text for text in IMAGE_SETS if "flip" in own or "flip" not in text))
+
+
+KNOBS: Mapping[str, Knob] = {
+    "temperature": Knob(
+        "distill.temperature",
+        "softens the teacher's answers",
+        "1 is no softening; past 20 the logits' order is all that is left (Hinton et al. 2015, section 3)",
+        _taught(1.0, 20.0, log=True),
+    ),
+    "alpha": Knob(
+        "distill.alpha",
+        "the teacher's share in the loss",
+        "0 is plain training, 1 never looks at a label",
+        _taught(0.0, 1.0),
+    ),
+    "lr": Knob(
+        "distill.lr",
+        "peak learning rate",
+        "rates differ by optimiser, so it is searched around the recipe's own",
+        _around("lr", 8, 4),
+    ),
+    "weight-decay": Knob(
+        "distill.weight_decay",
+        "weight decay",
+        "searched around the recipe's own; small students often want less than large ones",
+        _around("weight_decay", 30, 10),
+    ),
+    "augment": Knob(
+        "data.augment",
+        "variations of the training examples",
+        "each set needs soft targets of its own, once",
+        _sets,
+        dense=False,
+    ),
+    "batch": Knob(
+        "distill.batch",
+        "examples per step",
+        "fewer steps an epoch when larger",
+        lambda *_: Choice((64, 128, 256, 512)),
+        usual=False,
+    ),
+    "ema": Knob(
+        "distill.ema",
+        "averaging of the weights",
+        "0 is none; 0.999 averages over a thousand steps",
+        lambda *_: Choice((0.0, 0.9, 0.98, 0.995, 0.999)),
+        usual=False,
+    ),
+    "views": Knob(
+        "distill.views",
+        "cached variations of each example",
+        "more views cost the teacher's time once, and disk space",
+        lambda recipe, _: Choice((1, 2, 4, 8, 16)) if recipe.distill.alpha else None,
+        usual=False,
+    ),
+}
+
+USUAL = tuple(name for name, knob in KNOBS.items() if knob.usual)
+
+
+def space(recipe: Recipe, task: str, names: Sequence[str] = USUAL) -> dict[str, Range]:
+    """The range of each named row, wide enough for the recipe's own value.
+
+    Raises:
+        UnknownNameError: a name that is in no row.
+        InputError: nothing is left to search.
+    """
+    found: dict[str, Range] = {}
+    for name in names:
+        if name not in KNOBS:
+            raise UnknownNameError("thing to search", name, KNOBS, where="--search")
+        within = KNOBS[name].within(recipe, task)
+        if within is not None:
+            found[name] = _widened(within, own(recipe, name))
+    if not found:
+        raise InputError(
+            "there is nothing to search",
+            where="--search",
+            fix=f"name one or more of {', '.join(KNOBS)}; without a teacher (alpha 0) only those of training",
+        )
+    return found
+
+
+def own(recipe: Recipe, name: str) -> Value:
+    """The recipe's value of a row, as the search holds it."""
+    if name == "augment":
+        return ",".join(recipe.data.augmentations)
+    section, _, key = KNOBS[name].key.partition(".")
+    value: Value = getattr(getattr(recipe, section), key)
+    return value
+
+
+def applied(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
+    """The recipe with the values of a trial; numbers that the search drew get three figures."""
+    changed: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        section, _, key = KNOBS[name].key.partition(".")
+        meant: object = value
+        if not KNOBS[name].dense:
+            meant = tuple(filter(None, str(value).split(",")))
+        elif isinstance(value, float) and value != own(recipe, name):
+            meant = _tidy(value)
+        changed.setdefault(section, {})[key] = meant
+    sections = {s: getattr(recipe, s).model_copy(update=update) for s, update in changed.items()}
+    return Recipe.model_validate(recipe.model_copy(update=sections).model_dump())
+
+
+def _widened(within: Range, value: Value) -> Range:
+    if isinstance(within, Choice):
+        return within if value in within.values else Choice((*within.values, value))
+    number = float(value)
+    return Span(min(within.low, number), max(within.high, number), within.log)
+
+
+def _tidy(value: float) -> float:
+    return float(f"{value:.3g}")
