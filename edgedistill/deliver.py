@@ -20,7 +20,7 @@ from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
 from edgedistill.bench.parity import parity
 from edgedistill.data import frontend
-from edgedistill.data.types import ImageData
+from edgedistill.data.types import ImageData, Split
 from edgedistill.distill.evaluate import top1 as torch_top1
 from edgedistill.errors import ParityError
 from edgedistill.export import EXPORTERS, c
@@ -41,6 +41,7 @@ from edgedistill.teachers.check import TeacherReport
 from edgedistill.teachers.types import Teacher
 
 _GOLDEN_INPUTS = 16
+_TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
 
 @dataclass
@@ -141,6 +142,9 @@ def deliver(
                 student_int8=int8,
                 test_images=len(data.test),
                 teacher_ece=report.ece,
+                teacher_confidence=report.confidence,
+                student_train=torch_top1(GraphNet(float_graph), _some(data.train)),
+                validation_images=len(data.validation),
             ),
             graph=GraphSummary(
                 macs=sum(plan.macs(integer).values()),
@@ -217,6 +221,12 @@ def inputs_hash(run: Run, data: ImageData, teacher: Teacher) -> str:
     """The hash of everything that decides a finished build."""
     parts = {"recipe": recipes.sha256(run.recipe), "data": data.fingerprint, "teacher": teacher.fingerprint}
     return key("inputs", {**parts, "version": edgedistill.__version__})
+
+
+def _some(split: Split) -> Split:
+    """Evenly spread examples, enough for an accuracy."""
+    rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), _TRAIN_SAMPLE)).astype(np.int64))
+    return Split(np.asarray(split.images_NHWC[rows]), split.labels[rows])
 
 
 def _one_line(label: str) -> str:

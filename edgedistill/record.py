@@ -33,6 +33,9 @@ class Accuracy(_Value):
     student_int8: float | None = None
     test_images: int = 0
     teacher_ece: float | None = None
+    teacher_confidence: float | None = None  # its highest probability, mean over the test split
+    student_train: float | None = None  # the float student on training examples as they are
+    validation_images: int = 0
 
 
 class Parity(_Value):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TRAINING = choices.TRAINING
 _RESULT = choices.RESULT
+_SENTENCES = 3  # of what to try next; the report has all
 
 
 def build(
@@ -134,11 +135,15 @@ def build(
 
 
 def _show(records: Mapping[str, BuildRecord], out: Path) -> None:
+    from edgedistill.report.guidance import guidance
     from edgedistill.report.terminal import table
 
     to = console()
     to.print(table(tuple(records.values())))
     to.print("latency: int8 on this machine; in brackets, float32's divided by it", style="dim")
+    said = dict.fromkeys(text for record in records.values() for text in guidance(record))
+    for text in list(said)[:_SENTENCES]:
+        to.print(f"next: {text}", markup=False, soft_wrap=True)
     for name in records:
         to.print(
             f"{out / name}/report.html has every figure and where it came from", markup=False, soft_wrap=True

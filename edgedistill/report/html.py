@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
 from edgedistill.report import people, svg
+from edgedistill.report.guidance import guidance
 from edgedistill.report.template import template
 
 MAX_PAIRS = 8  # most confused pairs that are listed
@@ -36,6 +37,7 @@ def render(record: BuildRecord) -> str:
         title=f"{record.target} — edgedistill",
         sentence=_sentence(record),
         cards=_cards(record),
+        guidance=guidance(record),
         accuracy=_accuracy_rows(record),
         loss_chart=_loss_chart(record),
         accuracy_chart=_accuracy_chart(record),

@@ -19,13 +19,17 @@ _POOR = 0.5
 
 @dataclass(frozen=True)
 class TeacherReport:
-    """Top-1 share and expected calibration error (both 0..1) on ``images`` held-out images."""
+    """Top-1 share and expected calibration error (both 0..1) on ``images`` held-out images.
+
+    ``confidence`` is the mean of the highest probabilities.
+    """
 
     accuracy: float
     ece: float
     images: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    confidence: float | None = None
 
 
 def check(teacher: Teacher, split: Split, labels: tuple[str, ...], batch: int) -> TeacherReport:
@@ -68,17 +72,24 @@ def check(teacher: Teacher, split: Split, labels: tuple[str, ...], batch: int) -
     accuracy = float(right.mean())
     error = ece(logits, split.labels)
     warnings = _warnings(logits, split.labels, labels, accuracy, error)
-    return TeacherReport(accuracy, error, len(split), time.perf_counter() - started, warnings)
+    sure = float(_confidence(logits).mean())
+    return TeacherReport(accuracy, error, len(split), time.perf_counter() - started, warnings, sure)
 
 
 def ece(logits: NDArray[np.float32], labels: NDArray[np.int64], bins: int = ECE_BINS) -> float:
     """Expected calibration error: mean distance of confidence from accuracy (Guo et al. 2017, equation 3)."""
-    exp = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    confidence = (exp / exp.sum(axis=1, keepdims=True)).max(axis=1)
+    confidence = _confidence(logits)
     right = logits.argmax(axis=1) == labels
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     gaps = np.bincount(which, weights=right.astype(np.float64) - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def _confidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The highest probability of each row."""
+    exp = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    highest: NDArray[np.float64] = (exp / exp.sum(axis=1, keepdims=True)).max(axis=1)
+    return highest
 
 
 def _warnings(
