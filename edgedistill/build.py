@@ -192,6 +192,7 @@ def distil(
     data: ImageData,
     teacher: Teacher,
     *,
+    title: str = "distil",
     after_epoch: AfterEpoch | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
     """The trained float student's state, and its epochs; kept, and found by a second call."""
@@ -214,7 +215,7 @@ def distil(
     found = run.store.find("distill", name)
     if found is None:
         views = _views(run, data, teacher) if choices.epochs else None
-        run.reporter.stage("distil", f"{run.recipe.student.spec}, {choices.epochs} epochs")
+        run.reporter.stage(title, f"{run.recipe.student.spec}, {choices.epochs} epochs")
         schedule = Schedule(
             stage="distill",
             epochs=choices.epochs,

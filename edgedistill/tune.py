@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import edgedistill
+from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.machine import machine, versions
@@ -66,7 +67,7 @@ def tune(
     """
     _check_numbers(trials, timeout_s, epochs, share)
     started = time.monotonic()
-    recipe = tasks.resolved(recipe, task := _task(recipe))
+    recipe = tasks.resolved(recipe, task := data_sets.task_of(recipe.data.source))
     epochs = epochs or max(LEAST_EPOCHS, round(recipe.distill.epochs / SHORTER))
     ranges = space(recipe, task, search)
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
@@ -322,12 +323,6 @@ def _write(made: Evidence, recipe: Recipe, out: Path) -> None:
     atomic_write(out / "recipe.toml", recipes.to_toml(best).encode())
     atomic_write(out / "tuning.html", page.render(made).encode())
     atomic_write(out / "tuning.json", (made.model_dump_json(indent=1) + "\n").encode())
-
-
-def _task(recipe: Recipe) -> str:
-    from edgedistill import data as data_sets
-
-    return data_sets.task_of(recipe.data.source)
 
 
 def _check_numbers(trials: int, timeout_s: float | None, epochs: int | None, share: float) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from edgedistill import __version__
-from edgedistill.cli import bench, build, compile, doctor, inspect, lists, schema, targets, tune, verify
+from edgedistill.cli import (
+    bench,
+    build,
+    compile,
+    doctor,
+    inspect,
+    lists,
+    schema,
+    targets,
+    teach,
+    tune,
+    verify,
+)
 from edgedistill.cli.guard import DEBUG, guarded
 
 app = typer.Typer(
@@ -19,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("build")(guarded(build.build))
+app.command("teach")(guarded(teach.teach))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
 app.command("verify")(guarded(verify.verify))

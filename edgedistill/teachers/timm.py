@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from edgedistill.errors import TeacherError, UnknownNameError
 from edgedistill.teachers import checkpoint, torchvision
 from edgedistill.teachers.loaded import Loaded, Request, first_line
 from edgedistill.teachers.module import from_module
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def load(request: Request) -> Loaded:
@@ -18,39 +23,50 @@ def load(request: Request) -> Loaded:
 
     The network's own mean, deviation and input size are taken.
     """
-    how = "pip install 'edgedistill[timm]'  (timm and the torchvision it imports)"
-    torchvision.make_importable()
-    timm = need("timm", request.spec, how)
     name, _, file = request.body.partition("@")
-    if not timm.is_model(name.split(".")[0]):
-        raise UnknownNameError("timm network", name, timm.list_models(), where=f"teacher {request.spec}")
-    try:
-        if file:
-            module = timm.create_model(name, pretrained=False, num_classes=request.classes)
-        else:
-            module = timm.create_model(name, pretrained=True)
-    except Exception as cause:  # timm, the hub client and the network each raise their own kinds
-        raise TeacherError(
-            f"timm cannot load it: {type(cause).__name__}: {first_line(cause)}",
-            where=f"teacher {request.spec}",
-            fix=f"check the connection, or give a weight file: timm:{name}@FILE.safetensors",
-        ) from cause
+    # weights from a file: no download, and as many classes as the data set has
+    module = create(request.spec, name, classes=request.classes if file else None, pretrained=not file)
     notes: tuple[str, ...] = ()
     if file:
         path = Path(file).expanduser()
         state, found = checkpoint.read_state(path, request.trust)
         notes = (*found, *checkpoint.fill(module, state, path, f"timm's {name}"))
-    config = module.pretrained_cfg
-    height, width = config["input_size"][1:]
+    size, mean_std, channels = facts(module)
     return from_module(
-        module,
-        name,
-        f"timm:{name}",
-        channels=int(config["input_size"][0]),
-        size=(int(height), int(width)),
-        mean_std=(tuple(map(float, config["mean"])), tuple(map(float, config["std"]))),
-        notes=notes,
+        module, name, f"timm:{name}", channels=channels, size=size, mean_std=mean_std, notes=notes
     )
+
+
+def create(spec: str, name: str, *, classes: int | None, pretrained: bool) -> nn.Module:
+    """A network of timm; ``classes``: None for its own.
+
+    Raises:
+        TeacherError: timm is not installed or fails.
+        UnknownNameError: timm has no such network.
+    """
+    how = "pip install 'edgedistill[timm]'  (timm and the torchvision it imports)"
+    torchvision.make_importable()
+    timm = need("timm", spec, how)
+    if not timm.is_model(name.split(".")[0]):
+        raise UnknownNameError("timm network", name, timm.list_models(), where=f"teacher {spec}")
+    options = {} if classes is None else {"num_classes": classes}
+    try:
+        module: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+    except Exception as cause:  # timm, the hub client and the network each raise their own kinds
+        raise TeacherError(
+            f"timm cannot load it: {type(cause).__name__}: {first_line(cause)}",
+            where=f"teacher {spec}",
+            fix=f"check the connection, or give a weight file: timm:{name}@FILE.safetensors",
+        ) from cause
+    return module
+
+
+def facts(module: nn.Module) -> tuple[tuple[int, int], tuple[tuple[float, ...], tuple[float, ...]], int]:
+    """(H, W), mean and deviation on x/255, and channels that a network of timm says it wants."""
+    config: Mapping[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
+    channels, height, width = config["input_size"]
+    mean_std = tuple(map(float, config["mean"])), tuple(map(float, config["std"]))
+    return (int(height), int(width)), mean_std, int(channels)
 
 
 def need(library: str, spec: str, how: str) -> ModuleType:

@@ -1,0 +1,286 @@
+"""The page of edgedistill teach: trains a teacher where there is none, and checks it as a build would."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import edgedistill
+from edgedistill import data as data_sets
+from edgedistill import recipe as recipes
+from edgedistill import tasks, teachers
+from edgedistill.bench.files import sha256_of
+from edgedistill.bench.machine import machine, versions
+from edgedistill.build import distil, load_data
+from edgedistill.data.types import ImageData
+from edgedistill.deliver import Run
+from edgedistill.errors import TeacherError
+from edgedistill.recipe import Recipe
+from edgedistill.record import EpochLog
+from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.store import Store, atomic_write, check_writable, key
+from edgedistill.teachers import families
+from edgedistill.teachers.check import check
+from edgedistill.teachers.families import Beginner
+from edgedistill.teachers.loaded import first_line
+from edgedistill.teachers.module import state_identity
+from edgedistill.teachers.types import Teacher
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WEIGHTS = "teacher.safetensors"
+_CLOSE = (
+    1e-3  # of the trained net's answers, in which the loaded teacher's must lie: float32 in another order
+)
+
+
+class TeacherRecord(BaseModel):
+    """teacher.json: what was trained, from what, and how good it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = 1
+    edgedistill_version: str
+    created_utc: str
+    machine: str
+    versions: dict[str, str]
+    inputs: str  # the hash of everything that decides the weights
+    spec: str  # what --teacher takes, as the output folder was written on the command line
+    choices: dict[str, str]  # further keys of a recipe that this teacher needs
+    architecture: str
+    parameters: int
+    data: str
+    labels: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    recipe: dict[str, object]
+    accuracy: float  # top-1 share of test examples
+    ece: float
+    confidence: float | None
+    test_examples: int
+    validation_accuracy: float | None
+    epochs: tuple[EpochLog, ...]
+    sha256: str
+    size_bytes: int
+    warnings: tuple[str, ...] = ()
+
+
+def choose(family: str, overrides: Mapping[str, object]) -> tuple[str, Recipe]:
+    """The family, by the data where it is ``auto``, and its usual training with the user's keys over it."""
+    recipe = recipes.resolve(None, overrides)
+    if family == "auto":
+        family = families.auto(data_sets.task_of(recipe.data.source), recipe.data.source)
+    usual = families.training(family).model_dump(exclude_defaults=True)
+    return family, recipes.resolve(None, {**{f"distill.{k}": v for k, v in usual.items()}, **overrides})
+
+
+def teach(
+    recipe: Recipe,
+    family: str,
+    out: Path,
+    *,
+    pretrained: bool = True,
+    fresh: bool = False,
+    reporter: Reporter | None = None,
+) -> TeacherRecord:
+    """Trains ``family`` on the recipe's data with hard labels, or tunes the weights that it comes with.
+
+    Args:
+        recipe: data, distill (its epochs, rate and optimiser), seed, and teacher.normalisation.
+        family: a row of teachers.families, ``timm:NAME`` or ``module:callable``.
+        out: gets teacher.safetensors, card.md and teacher.json; the same call resumes there.
+        pretrained: begin with timm's weights.
+
+    Raises:
+        InputError: something of the user's cannot be used (nothing has been trained then).
+        GateError: the training diverged.
+    """
+    import torch
+
+    recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
+    hard = recipe.distill.model_copy(update={"alpha": 0.0, "views": 0})
+    recipe = recipe.model_copy(update={"distill": hard})
+    run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
+    check_writable(out)
+    with run.store.lock():
+        if fresh:
+            run.store.clear()
+        data = load_data(run, None)
+        channels = data.image_shape[2]
+        torch.manual_seed(recipe.seed)
+        beginner = families.begin(
+            family, recipe.teacher, classes=len(data.labels), image_channels=channels, pretrained=pretrained
+        )
+        net = families.as_student(beginner)
+        _try_out(net, data, family)
+        begun = state_identity(beginner.net.state_dict(), beginner.architecture).hex()
+        inputs = _inputs(recipe, data, begun)
+        found = None if fresh else _finished(out, inputs)
+        if found is not None:
+            run.reporter.note("nothing to do: this teacher is trained from these data (see --fresh)")
+            return found
+        label = f"{family} ({begun[:8]})"  # keeps trainings apart that begin with other weights
+        named = recipe.model_copy(update={"student": recipe.student.model_copy(update={"spec": label})})
+        inner = Run(named, run.store, run.reporter)
+        state, logs = distil(inner, _Once(net), data, _NOBODY, title="teach")
+        net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+        _save(beginner.net, out / _WEIGHTS)
+        return _checked(run, beginner, net, data, out, inputs, logs)
+
+
+def _nothing(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    raise AssertionError("hard labels need no teacher")
+
+
+_NOBODY = Teacher("none", _nothing, "none")
+
+
+@dataclass(frozen=True, eq=False)
+class _Once:
+    """The network that was begun, where the loop asks for a new one."""
+
+    net: nn.Module
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        return self.net
+
+
+def _try_out(net: nn.Module, data: ImageData, family: str) -> None:
+    from edgedistill.distill.evaluate import logits
+
+    where = f"teacher family {family}"
+    try:
+        answers = logits(net, np.asarray(data.train.images_NHWC[:1]))
+    except TeacherError:
+        raise
+    except Exception as cause:  # whatever a user's module raises for a shape that it does not take
+        raise TeacherError(
+            f"the network fails on an image {list(data.image_shape)}: {first_line(cause)}",
+            where=where,
+            fix="use a network for such images, or set data.resolution",
+        ) from cause
+    if answers.shape != (1, len(data.labels)):
+        raise TeacherError(
+            f"the network answers with shape {list(answers.shape)} for one image, "
+            f"expected [1, {len(data.labels)}]",
+            where=where,
+            fix="let its function take num_classes or classes",
+        )
+
+
+def _checked(
+    run: Run,
+    beginner: Beginner,
+    net: nn.Module,
+    data: ImageData,
+    out: Path,
+    inputs: str,
+    logs: tuple[EpochLog, ...],
+) -> TeacherRecord:
+    """Loads the weights as a build will, checks that teacher on held-out examples, and writes its papers."""
+    from edgedistill.distill.evaluate import logits
+
+    recipe, path = run.recipe, out / _WEIGHTS
+    spec = beginner.spec(path)
+    run.reporter.stage("check", spec)
+    section = recipe.teacher.model_copy(update={"spec": spec})
+    classes = len(data.labels)
+    teacher = teachers.load(section, classes=classes, image_shape=data.image_shape, trust=recipe.trust)
+    report = check(teacher, data.test, data.labels, section.batch)
+    few = np.asarray(data.test.images_NHWC[:64])
+    trained = logits(net, few)
+    worst = float(np.abs(teacher.logits(few) - trained).max() / max(1.0, float(np.abs(trained).max())))
+    assert worst < _CLOSE, f"the loaded teacher answers otherwise than the trained one, by {worst}"
+    for text in report.warnings:
+        run.warn(text)
+    examples = tasks.TASKS[data.task].examples
+    run.reporter.note(
+        f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
+        f"on {report.images} test {examples}"
+    )
+    kept = {"normalisation": "auto", "resolution": None}
+    record = TeacherRecord(
+        edgedistill_version=edgedistill.__version__,
+        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        machine=machine(),
+        versions=versions(),
+        inputs=inputs,
+        spec=spec,
+        choices={
+            f"teacher.{name}": str(value)
+            for name, usual in kept.items()
+            if (value := getattr(recipe.teacher, name)) != usual
+        },
+        architecture=beginner.architecture,
+        parameters=sum(p.numel() for p in beginner.net.parameters()),
+        data=data.name,
+        labels=data.labels,
+        image_shape=data.image_shape,
+        recipe=json.loads(recipe.model_dump_json(include={"seed", "data", "distill"})),
+        accuracy=report.accuracy,
+        ece=report.ece,
+        confidence=report.confidence,
+        test_examples=report.images,
+        validation_accuracy=logs[-1].validation_accuracy if logs else None,
+        epochs=logs,
+        sha256=sha256_of(path),
+        size_bytes=path.stat().st_size,
+        warnings=tuple(run.warnings),
+    )
+    atomic_write(out / "card.md", _card(record, recipe, beginner, len(data.train), examples).encode())
+    atomic_write(out / "teacher.json", (record.model_dump_json(indent=1) + "\n").encode())
+    return record
+
+
+def _save(net: nn.Module, path: Path) -> None:
+    from safetensors.torch import save
+
+    atomic_write(path, save({k: v.contiguous() for k, v in net.state_dict().items()}))
+
+
+def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int, examples: str) -> str:
+    seconds = sum(log.seconds for log in record.epochs)
+    choices, before = recipe.distill, beginner.before
+    h, w, c = record.image_shape
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (before.mean, before.std))
+    rows = {
+        "task": f"one of {len(record.labels)} labels: {', '.join(record.labels[:20])}",
+        "network": f"`{record.architecture}`, {record.parameters:,} parameters",
+        "input": f"{h} x {w} x {c} pixels 0..255, `(x / 255 - mean) / std` with mean {mean}, std {std}",
+        "file": f"`{_WEIGHTS}`, {record.size_bytes:,} bytes, float32, sha256 {record.sha256}",
+        "data": f"{record.data}, {train:,} training {examples}",
+        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, hard labels, "
+        f"seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
+        "accuracy": f"{record.accuracy:.4f} of {record.test_examples:,} test {examples} that it did not see; "
+        f"calibration error {record.ece:.4f}",
+    }
+    table = "".join(
+        f"| {name} | {' '.join(text.split()).replace('|', '/')} |\n" for name, text in rows.items()
+    )
+    more = "".join(f" --set {name}={value}" for name, value in record.choices.items())
+    return f"# teacher of {record.data}\n\n| | |\n|---|---|\n{table}\nUse: `--teacher {record.spec}{more}`\n"
+
+
+def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:
+    told = recipe.model_dump_json(include={"seed", "data", "distill", "teacher"})
+    parts = {"recipe": told, "data": data.fingerprint, "weights": begun}
+    return key("teach", {**parts, "version": edgedistill.__version__})
+
+
+def _finished(out: Path, inputs: str) -> TeacherRecord | None:
+    """The record of a finished training from the same inputs whose weights are unaltered."""
+    try:
+        record = TeacherRecord.model_validate_json((out / "teacher.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    path = out / _WEIGHTS
+    same = record.inputs == inputs and path.is_file() and sha256_of(path) == record.sha256
+    return record if same else None
