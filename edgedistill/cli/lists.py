@@ -16,12 +16,15 @@ Rows = tuple[tuple[str, ...], ...]  # the first row names the columns
 
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="teachers, students, losses, exporters, readers, runners or tasks.")
+        str,
+        typer.Argument(
+            help="teachers, families, students, losses, searches, exporters, readers, runners or tasks."
+        ),
     ],
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Lists what can be chosen: teachers, students, losses, exporters, readers, runners, tasks."""
+    """Lists what can be chosen: teachers, students, losses, what tune searches, and more."""
     if kind not in LISTS:
         raise UnknownNameError("list", kind, LISTS, where="edgedistill list")
     columns, *rows = LISTS[kind]()
@@ -40,6 +43,16 @@ def _teachers() -> Rows:
     return (("--teacher", "what it is", "needs"), *rows)
 
 
+def _families() -> Rows:
+    from edgedistill.teachers.families import FAMILIES
+
+    rows = (
+        (name, row.summary, f"{row.training.epochs} epochs of {row.training.optimiser}", row.source)
+        for name, row in FAMILIES.items()
+    )
+    return (("--teacher-family", "what it is", "training", "source"), *rows)
+
+
 def _students() -> Rows:
     from edgedistill.students import STUDENTS
 
@@ -54,6 +67,15 @@ def _losses() -> Rows:
     from edgedistill.distill.losses import LOSSES
 
     return (("name", "what it is", "source"), *((n, loss.summary, loss.source) for n, loss in LOSSES.items()))
+
+
+def _searches() -> Rows:
+    from edgedistill.tuning.space import KNOBS
+
+    rows = (
+        (name, knob.key, "yes" if knob.usual else "if named", knob.reason) for name, knob in KNOBS.items()
+    )
+    return (("--search", "key", "searched", "why so"), *rows)
 
 
 def _exporters() -> Rows:
@@ -87,8 +109,10 @@ def _tasks() -> Rows:
 
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "teachers": _teachers,
+    "families": _families,
     "students": _students,
     "losses": _losses,
+    "searches": _searches,
     "exporters": _exporters,
     "readers": _readers,
     "runners": _runners,

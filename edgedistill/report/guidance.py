@@ -45,8 +45,8 @@ def still_rising(record: BuildRecord) -> str | None:
 def int8_loses(record: BuildRecord) -> str | None:
     """The int8 student is more than 0.5 points (and three test examples) below the float one.
 
-    Reason: trained in the deployed arithmetic, students here lose 0.0 to 0.3 points (models/*/expected.json),
-    so more has a cause: no or too little int8 training, a rate that forgets, or outliers that stretch a scale.
+    Reason: trained in the deployed arithmetic, students here lose 0.0 to 0.3 points (models/*/expected.json);
+    more has a cause: no or too little int8 training, a rate that forgets, outliers that stretch a scale.
     """
     real, int8 = record.accuracy.student_float, record.accuracy.student_int8
     if real is None or int8 is None:
@@ -89,10 +89,10 @@ def overconfident(record: BuildRecord) -> str | None:
     """The teacher is surer than it is right: raise the temperature.
 
     Its mean highest probability on the test examples is more than 5 points above its accuracy, it is in the
-    loss, and the temperature is below 8. Reason: such answers hide how the other classes compare,
-    which is what soft targets are for; dividing the logits softens exactly that (Guo et al. 2017, section
-    4.2). CIFAR-10 networks there are off by 4 to 5 points, so up to 5 is usual; past a temperature of 8 little is
-    left to soften.
+    loss, and the temperature is below 8. Reason: such answers hide how the other classes compare, which is
+    what soft targets are for; dividing the logits softens exactly that (Guo et al. 2017, section 4.2).
+    CIFAR-10 networks there are off by 4 to 5 points, so up to 5 is usual; past a temperature of 8 little
+    is left to soften.
     """
     a, temperature = record.accuracy, _number(record, "distill", "temperature")
     if a.teacher is None or a.teacher_confidence is None or temperature is None:
@@ -101,8 +101,9 @@ def overconfident(record: BuildRecord) -> str | None:
     if over <= OVERCONFIDENT or temperature >= HOT or not _number(record, "distill", "alpha"):
         return None
     return (
-        f"the teacher is over-confident: {a.teacher_confidence:.1%} sure on average, right on {a.teacher:.1%}; "
-        f"raise the temperature (--temperature {2 * temperature:g}), or let `edgedistill tune` find it"
+        f"the teacher is over-confident: {a.teacher_confidence:.1%} sure on average, right on "
+        f"{a.teacher:.1%}; raise the temperature (--temperature {2 * temperature:g}), "
+        "or let `edgedistill tune` find it"
     )
 
 

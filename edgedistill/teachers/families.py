@@ -141,7 +141,7 @@ def begin(
 
 
 def as_student(beginner: Beginner) -> nn.Module:
-    """The network behind its own normalisation, so that the training loop's input fits: (pixel - 128) / 64."""
+    """The network behind its own normalisation: it takes the training loop's input, (pixel - 128) / 64."""
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
