@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/speech_commands.py --real-data DIR --teacher FILE.safetensors \
         --out out/words --json FILE
 
-The teacher comes from train_keyword_teacher.py. Plain training (alpha 0) has the same schedule and
+The teacher is the kept one, or one of ``edgedistill teach --data DIR/speech_commands --teacher-family keyword
+--set teacher.normalisation=0.50196078/0.25098039``. Plain training (alpha 0) has the same schedule and
 variations, drawn anew in every epoch instead of kept. A broken-off run goes on where it stopped.
 """
 

@@ -121,7 +121,8 @@ def teach(
         )
         net = families.as_student(beginner)
         _try_out(net, data, family)
-        begun = state_identity(beginner.net.state_dict(), beginner.architecture).hex()
+        told = f"{beginner.architecture} {beginner.before}"
+        begun = state_identity(beginner.net.state_dict(), told).hex()
         inputs = _inputs(recipe, data, begun)
         found = None if fresh else _finished(out, inputs)
         if found is not None:
@@ -243,7 +244,7 @@ def _checked(
 def _save(net: nn.Module, path: Path) -> None:
     from safetensors.torch import save
 
-    atomic_write(path, save({k: v.contiguous() for k, v in net.state_dict().items()}))
+    atomic_write(path, save({k: v.detach().clone().contiguous() for k, v in net.state_dict().items()}))
 
 
 def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int, examples: str) -> str:

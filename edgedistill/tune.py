@@ -198,20 +198,23 @@ def _try(
 
     def after_epoch(logs: Sequence[EpochLog]) -> None:
         seen[:] = logs
-        if trial.hopeless(_accuracies(logs)) and len(logs) < epochs:
+        trial.tell(_accuracies(logs))
+        if trial.given_up and len(logs) < epochs:
             raise _Hopeless
 
     try:
+        if trial.given_up:
+            raise _Hopeless
         _, logs = distil(inner, spec, data, teacher, after_epoch=after_epoch)
-        trial.hopeless(_accuracies(logs))  # for a training that was found finished
+        trial.tell(_accuracies(logs))  # of a training that was found finished
         seen[:] = logs
         state, note = "complete", ""
     except _Hopeless:
-        state, note = "pruned", f"given up after epoch {len(seen)} of {epochs}"
+        state, note = "pruned", f"given up after epoch {max(trial.by_epoch)} of {epochs}"
     except GateError as error:
         state, note = "failed", error.what
     trial.end(state, sum(log.seconds for log in seen), note)
-    if state != "complete":
+    if state != "complete" and "distill" in inner.hashes:
         shutil.rmtree(run.store.work("distill", inner.hashes["distill"]), ignore_errors=True)
     values = ", ".join(f"{name} {page.shown(value)}" for name, value in trial.values.items())
     accuracy = f"{_accuracies(seen)[-1]:.2%}" if seen else "-"

@@ -138,7 +138,8 @@ def test_a_second_call_goes_on(searched: Callable[..., Evidence]) -> None:
     assert searched(6, never).trials == second.trials
 
 
-def test_a_kill_loses_nothing_of_the_search(searched: Callable[..., Evidence]) -> None:
+@pytest.mark.parametrize("told_first", [True, False])
+def test_a_kill_loses_nothing_of_the_search(searched: Callable[..., Evidence], told_first: bool) -> None:
     class Killed(BaseException):
         pass
 
@@ -150,9 +151,13 @@ def test_a_kill_loses_nothing_of_the_search(searched: Callable[..., Evidence]) -
         count += 1
 
         def told(logs: Any) -> None:
-            after_epoch(logs)
-            if count == 3 and len(logs) == 1:
-                raise Killed
+            killed = count == 3 and len(logs) == 1
+            try:
+                if told_first or not killed:
+                    after_epoch(logs)
+            finally:
+                if killed:
+                    raise Killed
 
         return fake()(*args, after_epoch=told)
 
@@ -237,8 +242,8 @@ def test_a_share_keeps_the_classes_and_says_so_in_the_fingerprint(tmp_path: Path
 
 
 def test_the_page_stands_alone(searched: Callable[..., Evidence], tmp_path: Path) -> None:
-    searched(4)
+    found = searched(4)
     text = (tmp_path / "out" / "tuning.html").read_text()
     assert "<script" not in text and "http" not in text.replace("http-equiv", "")
-    assert text.count("<svg") == 5  # history, three values, importance
+    assert text.count("<svg") == 4 + bool(found.importance)  # history, three values, what mattered
     assert json.loads((tmp_path / "out" / "tuning.json").read_text())["schema_version"] == 1

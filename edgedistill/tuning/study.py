@@ -125,7 +125,7 @@ class Study:
 
 
 class Running:
-    """A trial in training: takes each epoch's accuracy and says when to give up."""
+    """A trial in training."""
 
     def __init__(
         self,
@@ -139,15 +139,24 @@ class Running:
         self._study, self._trial = study, trial
         self.number, self.values, self.default = number, values, default
 
-    def hopeless(self, by_epoch: Sequence[float]) -> bool:
-        """Whether the halving gives this trial up after these epochs; the default always runs to its end."""
-        known = self._study.get_trials(deepcopy=False)[self._trial.number].intermediate_values
-        hopeless = False
+    @property
+    def by_epoch(self) -> dict[int, float]:
+        """The accuracies that the study knows of this trial."""
+        return self._study.get_trials(deepcopy=False)[self._trial.number].intermediate_values
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the halving gave this trial up, in this process or in one that was stopped then."""
+        return bool(self._trial.user_attrs.get("given_up"))
+
+    def tell(self, by_epoch: Sequence[float]) -> None:
+        """Accuracies from the first epoch on; the default is never given up."""
+        known = self.by_epoch
         for epoch, accuracy in enumerate(by_epoch, 1):
             if epoch not in known:
                 self._trial.report(accuracy, epoch)
-                hopeless = self._trial.should_prune()
-        return hopeless and not self.default
+                if self._trial.should_prune() and not self.default:
+                    self._trial.set_user_attr("given_up", True)
 
     def end(self, state: str, seconds: float, note: str = "") -> None:
         """complete, pruned or failed."""
@@ -156,9 +165,8 @@ class Running:
         self._trial.set_user_attr("seconds", seconds)
         self._trial.set_user_attr("note", note)
         if state == "complete":
-            last = self._study.get_trials(deepcopy=False)[self._trial.number]
-            assert last.last_step is not None
-            self._study.tell(self._trial, last.intermediate_values[last.last_step])
+            seen = self.by_epoch
+            self._study.tell(self._trial, seen[max(seen)])
         else:
             self._study.tell(self._trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
 
