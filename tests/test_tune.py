@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedistill import build as build_page
+from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import tune as tune_page
 from edgedistill.data.types import ImageData, Split
@@ -93,12 +93,12 @@ class _Unreadable:
 def test_a_real_search_reads_no_test_example_and_shares_soft_targets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    load = build_page.data_sets.load
+    load = data_sets.load
 
     def without(*args: Any, **more: Any) -> ImageData:
         return replace(load(*args, **more), test=Split(_Unreadable(), np.zeros(1, np.int64)))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(build_page.data_sets, "load", without)
+    monkeypatch.setattr(data_sets, "load", without)
     found = tune(RECIPE, tmp_path, trials=3, epochs=1, search=SEARCH)
     assert [t.state for t in found.trials] == ["complete"] * 3
     assert found.trials[0].default and found.trials[0].values["temperature"] == 4.0
@@ -234,7 +234,7 @@ def test_an_output_that_is_a_file(searched: Callable[..., Evidence], tmp_path: P
 
 
 def test_a_share_keeps_the_classes_and_says_so_in_the_fingerprint(tmp_path: Path) -> None:
-    data = build_page.data_sets.load(RECIPE.data, seed=0, cache=tmp_path)
+    data = data_sets.load(RECIPE.data, seed=0, cache=tmp_path)
     part = thinned(data, 0.5, 0)
     assert len(part.train) == round(0.5 * len(data.train))
     assert set(part.train.labels) == set(data.train.labels)

@@ -170,9 +170,10 @@ def dots(
     out += plane.rules(marks, percent=True)
     out += plane.numbers(_log_ticks(x_low, x_high) if log else ticks(x_low, x_high, 6), x_label)
     if level:
-        y = plane.py(level.value)
-        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        out.append(_text("tick", LEFT + 6, float(y) + (-5 if float(y) - TOP > 22 else 14), level.label))
+        height = plane.py(level.value)
+        above = float(height) + (-5 if float(height) - TOP > 22 else 14)
+        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')
+        out.append(_text("tick", LEFT + 6, above, level.label))
     if best and best.points:
         path = " ".join(f"{plane.px(x)},{plane.py(y)}" for x, y in best.points)
         out.append(f'<polyline class="line {escape(best.css)}" points="{path}"/>')
