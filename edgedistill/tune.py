@@ -87,11 +87,9 @@ def tune(
             run.reporter.note(text)
         data = without_test(thinned(data, share, recipe.seed))
         report = _check_teacher(run, teacher, data)
-        base = applied(recipe, {name: own(recipe, name) for name in ranges})
-        study = Study(
-            out / "tuning.sqlite", ranges, {name: own(recipe, name) for name in ranges}, recipe.seed
-        )
-        with study.opened(_about(base, ranges, data, teacher, epochs)):
+        default = {name: own(recipe, name) for name in ranges}
+        study = Study(out / "tuning.sqlite", ranges, default, recipe.seed, epochs)
+        with study.opened(_about(applied(recipe, default), ranges, data, teacher, epochs)):
             try:
                 done = len(study.trials())
                 if done >= trials:

@@ -151,7 +151,7 @@ def test_a_kill_loses_nothing_of_the_search(searched: Callable[..., Evidence], t
         count += 1
 
         def told(logs: Any) -> None:
-            killed = count == 3 and len(logs) == 1
+            killed = count == 3 and len(logs) == 2
             try:
                 if told_first or not killed:
                     after_epoch(logs)

@@ -22,6 +22,8 @@ from edgedistill.errors import InputError
         (units.parse_ms, "2ms", 2.0),
         (units.parse_ms, "0.5 s", 500.0),
         (units.parse_ms, "750us", 0.75),
+        (units.parse_s, "45min", 2_700.0),
+        (units.parse_s, "1.5 h", 5_400.0),
         (units.parse_count, "12.5M", 12_500_000),
         (units.parse_count, "1e3", 1_000),
         (units.parse_mj, "500uJ", 0.5),

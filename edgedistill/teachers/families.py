@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgedistill.data import callables
 from edgedistill.errors import TeacherError, UnknownNameError
@@ -146,7 +146,7 @@ def as_student(beginner: Beginner) -> nn.Module:
     import torch.nn.functional as F
     from torch import Tensor, nn
 
-    before = beginner.before
+    before, layout = beginner.before, modules.fast_layout(beginner.net)
 
     class Normalised(nn.Module):
         def __init__(self) -> None:
@@ -155,8 +155,14 @@ def as_student(beginner: Beginner) -> nn.Module:
             for name, values in (("mean", before.mean), ("std", before.std)):
                 self.register_buffer(name, torch.tensor(values)[None, :, None, None], persistent=False)
 
+        def to(self, *args: Any, **kwargs: Any) -> Normalised:  # type: ignore[override]
+            """Never to a layout in which one of the layers is not safe: see module.fast_layout."""
+            if "memory_format" in kwargs:
+                kwargs["memory_format"] = layout
+            return super().to(*args, **kwargs)
+
         def forward(self, x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,classes]
-            x = (x * 64 + 128) / 255
+            x = (x.contiguous(memory_format=layout) * 64 + 128) / 255
             if before.size is not None and tuple(x.shape[2:]) != before.size:
                 smaller = before.size[0] < x.shape[2] or before.size[1] < x.shape[3]
                 x = F.interpolate(x, before.size, mode="bilinear", align_corners=False, antialias=smaller)

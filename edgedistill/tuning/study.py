@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,12 +23,17 @@ _LEAST = 2  # completed trials that fANOVA needs
 
 
 class Study:
-    """One search. Values are read from ``space``; the first trial has those of ``default``."""
+    """One search. Values are read from ``space``; the first trial has those of ``default``.
+
+    Trials are first compared after a third of their ``epochs``: before that the one-cycle rate still rises,
+    and a high peak looks worse than it is.
+    """
 
     def __init__(
-        self, path: Path, space: Mapping[str, Range], default: Mapping[str, Value], seed: int
+        self, path: Path, space: Mapping[str, Range], default: Mapping[str, Value], seed: int, epochs: int
     ) -> None:
         self._path, self._space, self._default, self._seed = path, space, default, seed
+        self._first = math.ceil(epochs / 3)
         self._study: optuna.Study
 
     @contextlib.contextmanager
@@ -50,7 +56,9 @@ class Study:
                 study_name=_NAME,
                 direction="maximize",
                 load_if_exists=True,
-                pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_KEEP),
+                pruner=optuna.pruners.SuccessiveHalvingPruner(
+                    min_resource=self._first, reduction_factor=_KEEP
+                ),
             )
             known = self._study.user_attrs
         except (SQLAlchemyError, RuntimeError, OSError) as cause:
