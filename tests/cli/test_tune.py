@@ -52,7 +52,7 @@ def test_flags_reach_the_search(run: Run, seen: list[dict[str, Any]]) -> None:
         ("tune --target pi", "there is no target named 'pi'"),
         ("teach --set quantise.epochs=3", "teach does not use quantise.epochs"),
         ("teach --set distill.alpha=0.5", "learns from labels alone"),
-        ("teach --epochs -1", "distill.epochs must be greater than or equal to 0"),
+        ("teach --epochs -1", "distill.epochs must be at least 0; it is -1"),
         ("teach --teacher-family resnet65 --set data.limit=100", "did you mean resnet56"),
         ("teach --data nowhere", "there is no data source named 'nowhere'"),
     ],

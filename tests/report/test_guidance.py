@@ -70,8 +70,8 @@ def test_an_old_record_gives_no_advice_that_it_has_no_figures_for(quiet: BuildRe
 @pytest.mark.parametrize(
     ("curve", "speaks"),
     [
-        ((0.8,) * 18 + (0.806, 0.806), True),
-        ((0.8,) * 18 + (0.805, 0.805), False),  # the threshold itself
+        ((0.8,) * 18 + (0.8051, 0.8051), True),
+        ((0.8,) * 18 + (0.8049, 0.8049), False),
         ((0.7,) * 16 + (0.8,) * 4, False),  # rose before, flat at the end
         ((0.5, 0.6, 0.7, 0.8, 0.9), True),
         ((0.5, 0.6, 0.7, 0.8), False),  # four epochs are a trial
@@ -93,7 +93,7 @@ def test_a_rise_of_two_examples_is_chance(quiet: BuildRecord) -> None:
 
 @pytest.mark.parametrize(
     ("int8", "images", "speaks"),
-    [(0.894, 1000, True), (0.895, 1000, False), (0.894, 499, False), (0.894, 501, True), (0.95, 1000, False)],
+    [(0.894, 1000, True), (0.8951, 1000, False), (0.894, 499, False), (0.894, 501, True), (0.95, 1000, False)],
 )
 def test_int8_loses(quiet: BuildRecord, int8: float, images: int, speaks: bool) -> None:
     record = with_accuracy(quiet, student_float=0.9, student_int8=int8, test_images=images)
