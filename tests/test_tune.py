@@ -66,7 +66,9 @@ def fake(peak: float = 8.0) -> Fake:
 
 @pytest.fixture
 def searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Evidence]:
-    """``searched(trials, distil=fake())`` into one folder, without a training."""
+    """``searched(trials, distil=fake())`` into one folder, without tracing or training a student."""
+    monkeypatch.setattr(tune_page, "trace_student", lambda *_: None)
+    monkeypatch.setattr(tune_page.fits, "check", lambda *_: None)
 
     def run(trials: int, distil: Fake | None = None, out: str = "out", **more: Any) -> Evidence:
         monkeypatch.setattr(tune_page, "distil", distil or fake())

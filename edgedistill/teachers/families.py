@@ -155,7 +155,7 @@ def as_student(beginner: Beginner) -> nn.Module:
             for name, values in (("mean", before.mean), ("std", before.std)):
                 self.register_buffer(name, torch.tensor(values)[None, :, None, None], persistent=False)
 
-        def to(self, *args: Any, **kwargs: Any) -> Normalised:  # type: ignore[override]
+        def to(self, *args: Any, **kwargs: Any) -> Normalised:
             """Never to a layout in which one of the layers is not safe: see module.fast_layout."""
             if "memory_format" in kwargs:
                 kwargs["memory_format"] = layout

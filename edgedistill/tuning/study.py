@@ -183,7 +183,8 @@ def _suggest(trial: optuna.Trial, name: str, within: Range) -> Value:
     if isinstance(within, Span):
         return trial.suggest_float(name, within.low, within.high, log=within.log)
     assert isinstance(within, Choice)
-    value: Value = trial.suggest_categorical(name, within.values)
+    value = trial.suggest_categorical(name, within.values)
+    assert value is not None
     return value
 
 

@@ -93,7 +93,13 @@ def test_a_rise_of_two_examples_is_chance(quiet: BuildRecord) -> None:
 
 @pytest.mark.parametrize(
     ("int8", "images", "speaks"),
-    [(0.894, 1000, True), (0.8951, 1000, False), (0.894, 499, False), (0.894, 501, True), (0.95, 1000, False)],
+    [
+        (0.894, 1000, True),
+        (0.8951, 1000, False),
+        (0.894, 499, False),
+        (0.894, 501, True),
+        (0.95, 1000, False),
+    ],
 )
 def test_int8_loses(quiet: BuildRecord, int8: float, images: int, speaks: bool) -> None:
     record = with_accuracy(quiet, student_float=0.9, student_int8=int8, test_images=images)
