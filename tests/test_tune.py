@@ -114,7 +114,7 @@ def test_a_real_search_reads_no_test_example_and_shares_soft_targets(
 
 
 def test_the_search_finds_the_better_temperature_and_says_how_sure(searched: Callable[..., Evidence]) -> None:
-    found = searched(16)
+    found = searched(14)
     best = found.trial(found.best)
     assert not best.default and found.gain is not None and found.gain > 0
     assert 5 < float(best.values["temperature"]) < 13

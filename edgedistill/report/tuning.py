@@ -45,7 +45,7 @@ def shown(value: Value) -> str:
     """A searched value for people."""
     if isinstance(value, float):
         return f"{value:.3g}"
-    return str(value) or "none"
+    return str(value).replace(",", ", ") or "none"
 
 
 def _cards(evidence: Evidence) -> tuple[Card, ...]:
@@ -79,31 +79,25 @@ def _points(trials: Sequence[Trial], name: str | None, state: str) -> tuple[tupl
     return tuple(found)
 
 
-def _series(trials: Sequence[Trial], name: str | None) -> list[svg.Series]:
-    return [
-        svg.Series("given up", "float", _points(trials, name, "pruned")),
-        svg.Series("complete", "int8", _points(trials, name, "complete")),
-    ]
-
-
 def _history(trials: Sequence[Trial], evidence: Evidence) -> Markup:
     path: list[tuple[float, float]] = []
     for x, y in _points(trials, None, "complete"):
         path.append((x, max(y, path[-1][1] if path else y)))
     best = svg.Series("best so far", "loss", tuple(path))
-    return svg.dots(
-        "Accuracy by trial", _series(trials, None), "trial", best=best, level=_default_level(evidence)
-    )
+    series = [
+        svg.Series("given up", "float", _points(trials, None, "pruned")),
+        svg.Series("complete", "int8", _points(trials, None, "complete")),
+    ]
+    return svg.dots("Accuracy by trial", series, "trial", best=best, level=_default_level(evidence))
 
 
 def _curve(row: Searched, evidence: Evidence) -> Markup:
-    values = [float(t.values[row.name]) for t in evidence.trials]
-    log = "logarithmic" in row.range and min(values) > 0
+    """Of complete trials: the others trained less, and would press these together."""
     return svg.dots(
         f"Accuracy by {row.name}",
-        _series(evidence.trials, row.name),
+        [svg.Series("complete", "int8", _points(evidence.trials, row.name, "complete"))],
         row.name,
-        log=log,
+        log="logarithmic" in row.range,
         level=_default_level(evidence),
     )
 

@@ -29,7 +29,7 @@ class Choice:
     values: tuple[Value, ...]
 
     def __str__(self) -> str:
-        return " | ".join(str(value) or "none" for value in self.values)
+        return " | ".join(str(value).replace(",", ", ") or "none" for value in self.values)
 
 
 Range = Span | Choice

@@ -101,4 +101,4 @@ def test_one_trial_alone_is_drawn_too() -> None:
 
 
 def test_values_for_people() -> None:
-    assert (shown(0.0123456), shown(""), shown(64), shown("a,b")) == ("0.0123", "none", "64", "a,b")
+    assert (shown(0.0123456), shown(""), shown(64), shown("a,b")) == ("0.0123", "none", "64", "a, b")
