@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -18,13 +19,14 @@ from edgedistill.errors import GateError, InputError
 SCHEME = "serial:"
 BAUD = 115_200  # of MLPerf Tiny's own firmware
 CONNECT_S = 10.0  # a board that its port's opening resets is up by then
-ANSWER_S = 5.0
+ANSWER_S = 10.0
 INFER_S = 60.0  # of an inference whose time is not known yet
 READY = "m-ready"
 
-_LISTEN_S = 1.0  # for the answer to an empty command
-_QUIET_S = 0.2  # no byte for so long: nothing more is on its way
+_LISTEN_S = 1.0  # before the board is asked again whether it is there
+_READ_S = 0.2  # the longest that a read waits, so that a stop is heard
 _CHUNK_BYTES = 32  # of input per command; the firmware takes commands of 80 characters
+_PRINTED_BITS = 60  # per byte of `db print`: two digits and its share of a line, ten bits a character
 _LINE_BYTES = 65_536  # past this it is no line
 _WRAP_US = 2**32  # where the board's clock begins again
 
@@ -68,6 +70,7 @@ class SerialBoard:
             GateError: nobody answers, or something else does.
         """
         self._where = f"{port} at {baud} baud"
+        self._baud = baud
         self._port = _open(port, baud)
         self._heard = bytearray()
         try:
@@ -108,8 +111,11 @@ class SerialBoard:
 
     def has(self, x: NDArray[np.int8], about: About) -> bool:
         """Whether the input that the board has is ``x``: a line may alter bytes."""
-        rows = (re.fullmatch(r"m-buffer-([0-9a-f-]+)", line) for line in self.ask("db print"))
-        return "".join(row[1].replace("-", "") for row in rows if row) == _sent(x, about).hex()
+        data = _sent(x, about)
+        seconds = ANSWER_S + len(data) * _PRINTED_BITS / self._baud
+        answer = self.ask("db print", seconds=seconds)
+        rows = (re.fullmatch(r"m-buffer-([0-9a-f-]+)", line) for line in answer)
+        return "".join(row[1].replace("-", "") for row in rows if row) == data.hex()
 
     def infer(self, count: int = 1, warmups: int = 0, *, seconds: float = INFER_S) -> int:
         """Runs the model on the loaded input; microseconds of ``count`` inferences, by the board's clock."""
@@ -155,24 +161,24 @@ class SerialBoard:
         return found
 
     def _wake(self) -> None:
-        """Ends whatever command the line was left in, until the board is ready and silent."""
+        """Ends whatever command the line was left in, and waits for the answer to a word of our own.
+
+        What is still on its way from before, such as the greeting of a board that was just reset, goes by.
+        """
         end = time.monotonic() + CONNECT_S
         lines: list[str] = []
-        while time.monotonic() < end:
-            self._write("%")
+        for attempt in itertools.count():
+            word = f"are-you-there-{attempt}"
+            self._write(f"%{word}%")
+            answered = False
             for line in self._lines(min(_LISTEN_S, CONNECT_S)):
-                if line.endswith(READY):
-                    self._drain()
+                if answered and line.endswith(READY):
                     return
+                answered = answered or word in line
                 lines.append(line)
-        raise self._silent(f"did not say {READY} within {CONNECT_S:g} s", [*lines, _text(self._heard)])
-
-    def _drain(self) -> None:
-        """Drops what is still on its way, such as a second ``m-ready`` of a board that was just reset."""
-        end = time.monotonic() + ANSWER_S
-        while self._read(_QUIET_S) and time.monotonic() < end:
-            pass
-        self._heard.clear()
+            if time.monotonic() >= end:
+                break
+        raise self._silent(f"did not answer within {CONNECT_S:g} s", [*lines[-1:], _text(self._heard)])
 
     def _lines(self, seconds: float) -> Iterator[str]:
         """Lines as they come, for at most so long."""
@@ -194,7 +200,7 @@ class SerialBoard:
         import serial
 
         try:
-            self._port.timeout = min(seconds, _QUIET_S)
+            self._port.timeout = min(seconds, _READ_S)
             return bytes(self._port.read(max(1, self._port.in_waiting)))
         except (serial.SerialException, OSError, TypeError) as error:  # TypeError: closed while it was read
             raise self._lost(error) from error
@@ -251,7 +257,7 @@ def _open(port: str, baud: int) -> Any:
             fix="pip install 'edgedistill[serial]'",
         ) from error
     try:
-        return serial.Serial(port, baud, timeout=_QUIET_S, write_timeout=ANSWER_S, exclusive=True)
+        return serial.Serial(port, baud, timeout=_READ_S, write_timeout=ANSWER_S, exclusive=True)
     except (serial.SerialException, OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number else str(error)
