@@ -1,4 +1,4 @@
-"""The command ``bench``: measures a finished build on this machine."""
+"""The command ``bench``: measures a finished build on this machine, or on a board."""
 
 from __future__ import annotations
 
