@@ -34,6 +34,7 @@ from edgedistill.recipe import Recipe
 from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
+from edgedistill.runners.cortex_m import board
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
 from edgedistill.tasks import TASKS
@@ -180,7 +181,7 @@ def export(
     recipe: Recipe,
     formats: tuple[Format, ...],
 ) -> None:
-    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/."""
+    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/ with board/."""
     for name in formats:
         row = EXPORTERS[name]
         path = row.path(folder)
@@ -188,6 +189,8 @@ def export(
             onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
         else:
             row.write(integer, meta, path)
+        if name == "c":
+            board.write(path)
         if recipe.export.float32 and name not in ("coreml", "c"):
             row.write(float_graph, meta, row.path(folder, "student-float32"))
 

@@ -31,6 +31,7 @@ _OPTIONAL = {
     "transformers": "teachers hf:NAME: pip install 'edgedistill[hf]'",
     "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
     "soundfile": "clips in FLAC, and wav files other than 16-bit PCM: pip install 'edgedistill[audio]'",
+    "pyserial": "boards on a serial line: pip install 'edgedistill[serial]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }
 
@@ -78,8 +79,8 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
-        if row.programs:
-            continue  # each has a line of its own below
+        if row.suffix == "c/":
+            continue  # what runs C files has lines of its own
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here

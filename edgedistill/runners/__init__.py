@@ -126,6 +126,12 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
+        "serial": RunnerRow(
+            text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
+            suffix="c/",
+            libraries=("serial",),
+            where="edgedistill.runners.serial_board:SerialBoard",
+        ),
     }
 )
 
