@@ -126,6 +126,13 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
+        "aarch64": RunnerRow(
+            text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",
+            suffix="c/",
+            libraries=(),
+            where="",
+            programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
+        ),
     }
 )
 
