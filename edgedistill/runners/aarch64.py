@@ -1,4 +1,4 @@
-"""Runs a model in C as a program for 64-bit Arm, emulated by QEMU: every byte of its answers, and no timing."""
+"""Runs a model in C as a program for 64-bit Arm in QEMU: every byte of its answers, and no timing."""
 
 from __future__ import annotations
 
