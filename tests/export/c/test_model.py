@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgedistill.export.c.operators import OPERATORS
 from edgedistill.ir.graph import Graph, Op
-from edgedistill.ir.interpret import run
+from edgedistill.ir.interpret import Family, run
 from edgedistill.ir.ops import Conv2D, DepthwiseConv2D
 from tests.export.c.compiled import VARIANTS, compiler, outputs
 from tests.export.c.random_graphs import graphs
@@ -28,11 +28,11 @@ def inputs(graph: Graph) -> NDArray[np.int8]:
     return x
 
 
-def check(nets: Sequence[Graph], folder: Path, flags: Sequence[str]) -> None:
+def check(nets: Sequence[Graph], folder: Path, flags: Sequence[str], family: Family = "F") -> None:
     given_ = [inputs(net) for net in nets]
-    found = outputs(nets, given_, folder, flags)
+    found = outputs(nets, given_, folder, flags, family)
     for net, x, y in zip(nets, given_, found, strict=True):
-        expected = run(net, {net.inputs[0]: x})[net.outputs[0]]
+        expected = run(net, {net.inputs[0]: x}, family)[net.outputs[0]]
         kinds = [(op.kind, op.attrs) for op in net.ops]
         np.testing.assert_array_equal(y, expected, err_msg=str(kinds))
 
@@ -46,8 +46,15 @@ def test_every_operator_and_padding_in_one_program(tmp_path: Path) -> None:
     check(list(integer_cases(5).values()), tmp_path, VARIANTS["dsp"])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_random_graphs(variant: str) -> None:
+@pytest.mark.parametrize("variant", ["portable", "dsp"])
+def test_family_d(variant: str, tmp_path: Path) -> None:
+    check(list(integer_cases(7).values()), tmp_path, VARIANTS[variant], "D")
+
+
+@pytest.mark.parametrize(
+    ("variant", "family"), [*((variant, "F") for variant in VARIANTS), ("dsp without a float unit", "D")]
+)
+def test_random_graphs(variant: str, family: Family) -> None:
     compiler()  # skips here, not within hypothesis
 
     @settings(
@@ -61,7 +68,7 @@ def test_random_graphs(variant: str) -> None:
     @given(st.lists(graphs(), min_size=7, max_size=7))
     def every(nets: list[Graph]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            check(nets, Path(folder), VARIANTS[variant])
+            check(nets, Path(folder), VARIANTS[variant], family)
 
     every()
 
