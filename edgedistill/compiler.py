@@ -29,6 +29,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.read import read
 from edgedistill.record import Accuracy, Artifact, BuildRecord, GraphSummary, Parity
 from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.sizing import fits
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
 
@@ -88,7 +89,7 @@ def compile_model(
     loaded = read(model)
     graph = _one_way(loaded.graph, model)
     reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
-    _fits(graph, target)
+    _fits(graph, target, formats)
     check_writable(out.absolute().parent)
     seconds = {"read": time.perf_counter() - started}
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
@@ -138,15 +139,18 @@ def _one_way(graph: Graph, model: Path) -> Graph:
     return graph.replace(name=model.stem)  # converters call every network "main"
 
 
-def _fits(graph: Graph, target: Target | None) -> None:
-    """Before anything is written: activations in RAM, constants in flash."""
+def _fits(graph: Graph, target: Target | None, formats: Sequence[str]) -> None:
+    """Before anything is written: activations in RAM, constants and code in flash."""
     if target is None:
         return
-    arena, constants = plan.arena(graph).peak, plan.weight_bytes(graph)
-    if target.ram_bytes is not None and arena > target.ram_bytes.value:
-        _too_large(target, "the activations need", arena, "RAM", target.ram_bytes.value)
-    if target.flash_bytes is not None and constants > target.flash_bytes.value:
-        _too_large(target, "the weights alone need", constants, "flash", target.flash_bytes.value)
+    as_c = "c" in formats
+    found = fits.needs_of_integer(graph, as_c=as_c, device=target if target.flash_bytes is not None else None)
+    if target.ram_bytes is not None and found.ram_bytes > target.ram_bytes.value:
+        what = "arena and stack need" if as_c else "the activations need"
+        _too_large(target, what, found.ram_bytes, "RAM", target.ram_bytes.value)
+    if target.flash_bytes is not None and found.flash_bytes > target.flash_bytes.value:
+        what = "the weights alone need" if found.flash is None else "constants and code need"
+        _too_large(target, what, found.flash_bytes, "flash", target.flash_bytes.value)
 
 
 def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> None:

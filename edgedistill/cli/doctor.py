@@ -96,14 +96,17 @@ def _checks(out: Path) -> Iterator[Check]:
 
 def _firmware() -> Iterator[Check]:
     """What compiles and runs models in C."""
-    from edgedistill.runners import c_here, cortex_m
+    from edgedistill.runners import aarch64, c_here, cortex_m
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
-    for program in (cortex_m.CC, cortex_m.QEMU):
-        reason = cortex_m.missing(program)
-        purpose = "only needed for emulated microcontrollers"
-        yield Check(program, "missing" if reason else "good", f"{reason}; {purpose}" if reason else "found")
+    wanted = {
+        **{name: (cortex_m.missing(name), "microcontrollers") for name in (cortex_m.CC, cortex_m.QEMU)},
+        **{name: (aarch64.missing(name), "64-bit Arm") for name in aarch64.PACKAGES},
+    }
+    for program, (reason, what) in wanted.items():
+        detail = f"{reason}; only needed for emulated {what}" if reason else "found"
+        yield Check(program, "missing" if reason else "good", detail)
 
 
 def _version(name: str) -> str | None:

@@ -132,6 +132,13 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             libraries=("serial",),
             where="edgedistill.runners.serial_board:SerialBoard",
         ),
+        "aarch64": RunnerRow(
+            text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",
+            suffix="c/",
+            libraries=(),
+            where="",
+            programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
+        ),
     }
 )
 

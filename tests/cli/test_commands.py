@@ -130,6 +130,11 @@ def test_doctor_names_the_package_of_what_is_missing(run: Run, monkeypatch: pyte
 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
-    for program, package in (("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("qemu-system-arm",) * 2):
+    for program, package in (
+        ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+        ("qemu-system-arm", "qemu-system-arm"),
+        ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        ("qemu-aarch64-static", "qemu-user-static"),
+    ):
         assert checks[program]["state"] == "missing"
         assert f"apt-get install {package}" in checks[program]["detail"]

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from edgedistill.errors import InputError
 from edgedistill.ir import numerics
 from edgedistill.ir.graph import Graph, Op, QParams
+from edgedistill.ir.interpret import Family
 
 Int8 = NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """int32 ``bias`` [O] with the input's zero point folded in, float32 ``scale`` [O]."""
+    """int32 ``bias`` [O] with the input's zero point folded in; ``scale`` [O], float64 for family D."""
 
     bias: NDArray[np.int32]
-    scale: NDArray[np.float32]
+    scale: NDArray[np.float32] | NDArray[np.float64]
 
     def filled_up(self, multiple: int) -> Channels:
         """Channels of zero at the end, up to a multiple."""
@@ -43,7 +44,7 @@ def rows(graph: Graph, op: Op) -> Int8:
     return np.ascontiguousarray(weights.reshape(len(weights), -1))
 
 
-def channels(graph: Graph, op: Op) -> Channels:
+def channels(graph: Graph, op: Op, family: Family = "F") -> Channels:
     """Bias and multiplier of each output channel.
 
     ``sum((x - zero) * w) + b = sum(x * w) + (b - zero * sum(w))``: with the second form the
@@ -64,7 +65,10 @@ def channels(graph: Graph, op: Op) -> Channels:
             where=f"{graph.name}: {op.name}",
             fix="choose a wider weight scale, or fewer products per output",
         )
-    scale = np.broadcast_to(numerics.multiplier(x.scale, w.scale, y.scale), folded.shape)
+    scale: NDArray[np.float32] | NDArray[np.float64] = numerics.multiplier(x.scale, w.scale, y.scale)
+    if family == "D":
+        scale = float(x.scale[0]) * w.scale.astype(np.float64) / float(y.scale[0])
+    scale = np.broadcast_to(scale, folded.shape)
     return Channels(folded.astype(np.int32), np.ascontiguousarray(scale))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.export.c.layout import Channels
+from edgedistill.ir import numerics
 
 _WIDTH = 100
 
@@ -36,8 +37,11 @@ def real(value: np.float32) -> str:
     return f"{float(value).hex()}f"
 
 
-def scale(value: np.float32) -> str:
-    """A multiplier in both forms, one of which the compiler takes."""
+def scale(value: np.float32 | np.float64) -> str:
+    """A multiplier in both forms of family F, one of which the compiler takes; float64: in family D's."""
+    if isinstance(value, np.float64):
+        multiplier, shift = numerics.quantise_multiplier_d(float(value))
+        return f"{{{multiplier}, {min(shift, 30)}}}"
     return f"EDGE_SCALE(0x{int(value.view(np.uint32)):08X}u, {real(value)})"
 
 

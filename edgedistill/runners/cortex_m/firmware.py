@@ -52,7 +52,7 @@ class Firmware:
             '    .section .inputs, "a"\n    .balign 4\n    .global inputs, inputs_end\n'
             'inputs:\n    .incbin "inputs.bin"\ninputs_end:\n'
         )
-        data = _compile(self, "inputs.S", ())
+        data = _compile(self.device, self.cc, self.folder, "inputs.S", ())
         image = self.folder / f"{name}.elf"
         script = ("-nostartfiles", "-Wl,--gc-sections", "-Tfirmware.ld")
         parts = [path.name for path in (self.model, *self.others, data)]
@@ -103,11 +103,21 @@ def compile_model(
         stack_bytes=STACK_BYTES,
     )
     (folder / "firmware.ld").write_text(script, encoding="utf-8")
-    empty = Firmware(device, machine, cc, folder, folder / f"{source.name}.o", ())
-    _compile(empty, source.source, ("-std=c99", *more))
+    model = model_object(source, device, folder, cc=cc, more=more)
     include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
-    others = tuple(_compile(empty, name, include) for name in programs_c)
-    return Firmware(device, machine, cc, folder, empty.model, others)
+    others = tuple(_compile(device, cc, folder, name, include) for name in programs_c)
+    return Firmware(device, machine, cc, folder, model, others)
+
+
+def model_object(
+    source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC, more: Sequence[str] = ()
+) -> Path:
+    """A model alone, compiled as its firmware has it; for the arguments see ``compile_model``.
+
+    Raises:
+        GateError: the compiler does not take the files.
+    """
+    return _compile(device, cc, folder, source.source, ("-std=c99", *more))
 
 
 def memories(device: Target, machine: Machine) -> tuple[int, int]:
@@ -122,12 +132,12 @@ def resource(name: str) -> str:
     return resources.files("edgedistill.runners.cortex_m").joinpath(name).read_text(encoding="utf-8")
 
 
-def _compile(parts: Firmware, source: str | Path, more: Sequence[str]) -> Path:
-    target = parts.folder / f"{Path(source).stem}.o"
-    command = [parts.cc, *toolchain.flags(parts.device), *toolchain.OPTIMISED, *more]
-    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=parts.folder)
+def _compile(device: Target, cc: str, folder: Path, source: str | Path, more: Sequence[str]) -> Path:
+    target = folder / f"{Path(source).stem}.o"
+    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *more]
+    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=folder)
     if ended.code != 0:
-        raise _failed(f"compiled ({Path(source).name})", parts.cc, ended)
+        raise _failed(f"compiled ({Path(source).name})", cc, ended)
     return target
 
 
