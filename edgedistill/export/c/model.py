@@ -32,7 +32,7 @@ def memory(graph: Graph) -> ArenaPlan:
 
 def model(graph: Graph, meta: Metadata) -> Model:
     """Header and source of an integer graph with one input and one output."""
-    name = "edgedistill_" + text.identifier(meta.name)
+    name = text.symbol(meta)
     labels = meta.labels or graph.labels
     arena = memory(graph)
     return Model(name, _header(graph, meta, name, labels, arena), _source(graph, meta, name, labels, arena))
