@@ -22,7 +22,7 @@ from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
 from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan, serial, verify
@@ -226,6 +226,7 @@ def _record(
     seconds: dict[str, float],
 ) -> BuildRecord:
     inexact = verify.inexact(graph)
+    memory = c.memory(graph) if EXPORTERS["c"].path(folder).exists() else plan.arena(graph)
     source: dict[str, object] = {"compile": dict(meta.provenance)}
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
@@ -245,11 +246,13 @@ def _record(
         graph=GraphSummary(
             macs=sum(plan.macs(graph).values()),
             weight_bytes=plan.weight_bytes(graph),
-            arena_bytes=plan.arena(graph).peak,
+            arena_bytes=memory.peak,
             parameters=plan.parameters(graph),
             ops=len(graph.ops),
             exact_by_construction=not inexact,
             inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+            arena_lower_bound_bytes=memory.lower_bound,
+            arena=memory.tensors,
         ),
         artifacts=_artifacts(folder),
         parity=proofs,

@@ -123,6 +123,7 @@ def deliver(
         if slower:
             run.warn(slower)
         inexact = verify.inexact(integer)
+        memory = c.memory(integer) if "c" in formats else plan.arena(integer)
         quant = integer.tensors[name].quant
         assert quant is not None
         made = BuildRecord(
@@ -149,11 +150,13 @@ def deliver(
             graph=GraphSummary(
                 macs=sum(plan.macs(integer).values()),
                 weight_bytes=plan.weight_bytes(integer),
-                arena_bytes=(c.memory(integer) if "c" in formats else plan.arena(integer)).peak,
+                arena_bytes=memory.peak,
                 parameters=plan.parameters(integer),
                 ops=len(integer.ops),
                 exact_by_construction=not inexact,
                 inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+                arena_lower_bound_bytes=memory.lower_bound,
+                arena=memory.tensors,
             ),
             artifacts=_artifacts(folder),
             parity=proofs,

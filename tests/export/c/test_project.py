@@ -122,7 +122,9 @@ def test_equal_arguments_give_equal_files() -> None:
     graph, meta = small_integer_graph(2), metadata("left")
     vectors = golden.golden(graph, random_input(graph, 2))
     assert project.to_texts(graph, meta, vectors) == project.to_texts(graph, meta, vectors)
-    assert all(text.endswith("\n") and "{{" not in text for text in project.to_texts(graph, meta, vectors).values())
+    assert all(
+        text.endswith("\n") and "{{" not in text for text in project.to_texts(graph, meta, vectors).values()
+    )
 
 
 def test_the_weights_are_there_once(tmp_path: Path) -> None:
@@ -137,7 +139,8 @@ def test_cmake_builds_and_runs_the_example(cmake: str, tmp_path: Path) -> None:
     done(cmake, "--build", tmp_path / "b")
     text = done(tmp_path / "b" / "edgedistill_words_example")
     assert re.fullmatch(
-        r"(edgedistill_words, (golden input|made-up sound): right to the bit; (yes|no|silence), -?\d+\n){2}", text
+        r"(edgedistill_words, (golden input|made-up sound): right to the bit; (yes|no|silence), -?\d+\n){2}",
+        text,
     )
     assert "100% tests passed" in done(Path(cmake).with_name("ctest"), "--test-dir", tmp_path / "b")
 
@@ -212,7 +215,13 @@ def test_an_arduino_sketch_compiles(prefix: str, brings: str, tmp_path: Path) ->
     if not prefix:
         main = tmp_path / "main.cpp"
         main.write_text("void setup(); void loop();\nint main() { setup(); loop(); }\n")
-        done(cpp, main, *(tmp_path / f"{n}.o" for n in ("sketch", "edgedistill_words", "frontend")), "-o", tmp_path / "run")
+        done(
+            cpp,
+            main,
+            *(tmp_path / f"{n}.o" for n in ("sketch", "edgedistill_words", "frontend")),
+            "-o",
+            tmp_path / "run",
+        )
         text = done(tmp_path / "run")
         assert text.count("right to the bit") == 2 and "FAILED" not in text
 
@@ -269,7 +278,9 @@ def test_library_properties_keep_the_specification(tmp_path: Path) -> None:
     }  # fmt: skip
     optional = {"depends", "dot_a_linkage", "includes", "precompiled", "ldflags"}
     assert len(rows) == len(found) and required <= set(found) <= required | optional
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.\-]*", found["name"]) and found["name"] == "edgedistill_left"
+    assert (
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.\-]*", found["name"]) and found["name"] == "edgedistill_left"
+    )
     assert found["version"] == "0.2.0" and found["category"] == "Data Processing"
     assert (folder / found["includes"]).exists() and found["paragraph"] == "line one name=evil"
     assert not (folder / "src").exists() and not (folder / "utility").exists()  # the flat layout
@@ -280,7 +291,9 @@ def test_library_properties_keep_the_specification(tmp_path: Path) -> None:
 def test_manifests_keep_their_documented_keys(tmp_path: Path) -> None:
     """Zephyr's module.yml (its schema in zephyr_module.py) and ESP's idf_component.yml (component manager)."""
     yaml = pytest.importorskip("yaml", reason="needs PyYAML (it comes with transformers)")
-    folder = folder_of(small_integer_graph(2), Metadata("left", 'a "quoted": text', (), 1 / 64, 0, "1.0"), tmp_path)
+    folder = folder_of(
+        small_integer_graph(2), Metadata("left", 'a "quoted": text', (), 1 / 64, 0, "1.0"), tmp_path
+    )
     module = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())
     assert set(module) == {"name", "build"} and set(module["build"]) == {"cmake", "kconfig"}
     assert (folder / module["build"]["cmake"] / "CMakeLists.txt").exists()
