@@ -1,4 +1,4 @@
-"""The command ``inspect``: the integer graph of a finished build, operator by operator, and its memory as a map."""
+"""The command ``inspect``: the integer graph of a finished build, its operators, and its memory as a map."""
 
 from __future__ import annotations
 

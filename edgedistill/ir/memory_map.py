@@ -1,4 +1,4 @@
-"""Prints a memory plan as a map: a row for each step, a column for each slice of the arena, a letter for each tensor."""
+"""Prints a memory plan as a map: rows are steps, columns slices of the arena, letters tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FREE = "."
 
 @dataclass(frozen=True)
 class Block:
-    """Bytes that tensors share, one after the other or as the same bytes, and the steps for which they are taken."""
+    """Bytes that one or more tensors take, and the steps, both included, for which they take them."""
 
     names: tuple[str, ...]
     offset: int

@@ -29,41 +29,37 @@ def picture(tensors: Sequence[Placement], peak: int, lower_bound: int) -> Markup
     def py(offset: float) -> float:
         return HEIGHT - BOTTOM - offset / top * (HEIGHT - TOP - BOTTOM)
 
-    title = (
-        f"Memory plan: {peak:,} bytes of arena over {steps} steps; no plan can be below {lower_bound:,} bytes"
-    )
+    def line(css: str, offset: float) -> str:
+        y = f"{py(offset):.1f}"
+        return f'<line class="{css}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
+
+    def text(css: str, x: float, y: float, content: str, anchor: str = "middle") -> str:
+        return (
+            f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" dy=".35em" text-anchor="{anchor}">'
+            f"{escape(content)}</text>"
+        )
+
+    title = f"Memory plan: {peak:,} bytes over {steps} steps; no plan can be below {lower_bound:,} bytes"
     out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">']
     for mark in ticks(0, peak):
-        out.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(mark):.1f}" y2="{py(mark):.1f}"/>'
-        )
-        out.append(
-            f'<text class="tick" x="{LEFT - 8}" y="{py(mark):.1f}" dy=".33em" text-anchor="end">{mark:,.0f}</text>'
-        )
+        out += [line("grid", mark), text("tick", LEFT - 8, py(mark), f"{mark:,.0f}", "end")]
     for i, block in enumerate(shown):
         x, y = px(block.first), py(block.offset + block.size)
         wide, high = px(block.last + 1) - x, max(1.0, py(block.offset) - y)
-        name = ", ".join(block.names)
         when = f"step {block.first}" if block.first == block.last else f"steps {block.first} to {block.last}"
         out.append(
-            f'<rect class="mem mem{i % SHADES}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}">'
-            f"<title>{escape(name)}: {block.size:,} bytes at {block.offset:,}, {when}</title></rect>"
+            f'<rect class="mem mem{i % SHADES}" x="{x:.1f}" y="{y:.1f}" '
+            f'width="{wide:.1f}" height="{high:.1f}">'
+            f"<title>{escape(', '.join(block.names))}: {block.size:,} bytes at {block.offset:,}, {when}</title>"
+            "</rect>"
         )
         label = block.names[-1]
         if high >= LABELLED_HEIGHT and wide >= LABELLED_WIDTH * len(label) + 8:
-            out.append(
-                f'<text class="count mem-name" x="{x + wide / 2:.1f}" y="{y + high / 2:.1f}" dy=".35em">'
-                f"{escape(label)}</text>"
-            )
-    out.append(
-        f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(lower_bound):.1f}" y2="{py(lower_bound):.1f}"/>'
-    )
+            out.append(text("count mem-name", x + wide / 2, y + high / 2, label))
+    out.append(line("level", lower_bound))
     for mark in ticks(0, steps, 8):
         if mark == int(mark) and mark < steps:
-            out.append(
-                f'<text class="tick" x="{px(mark + 0.5):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
-                f"{int(mark)}</text>"
-            )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    out.append(f'<text class="tick" x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">step</text></svg>')
+            out.append(text("tick", px(mark + 0.5), HEIGHT - BOTTOM + 13, str(int(mark))))
+    out.append(text("tick", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 7, "step"))
+    out.append("</svg>")
     return Markup("".join(out))

@@ -22,9 +22,7 @@ def test_blocks_are_in_proportion() -> None:
         "<x>: 60 bytes at 0, steps 0 to 1",
         "y, y_flat: 40 bytes at 60, steps 1 to 3",
     ]
-    assert (
-        drawing.attrib["role"] == "img" and "100 bytes of arena over 4 steps" in drawing.attrib["aria-label"]
-    )
+    assert drawing.attrib["role"] == "img" and "100 bytes over 4 steps" in drawing.attrib["aria-label"]
 
 
 def test_the_lower_bound_is_below_the_top() -> None:

@@ -146,7 +146,7 @@ def test_cmake_builds_and_runs_the_example(cmake: str, tmp_path: Path) -> None:
 
 
 def test_two_keyword_models_in_a_users_project(cmake: str, tmp_path: Path) -> None:
-    """``add_subdirectory`` twice: no name meets another, the front end is linked once, no example is built."""
+    """``add_subdirectory`` twice: no name meets another, and no example is built."""
     folder = users_project(tmp_path, keyword_graph(), sound("left"), sound("right"), " ".join(PLAIN))
     done(cmake, "-S", folder, "-B", folder / "b")
     done(cmake, "--build", folder / "b")
@@ -203,7 +203,7 @@ def test_zephyr_gets_the_sources_it_asks_for(cmake: str, tmp_path: Path) -> None
     ("prefix", "brings"), [("", "g++"), ("arm-none-eabi-", "gcc-arm-none-eabi libnewlib-arm-none-eabi")]
 )
 def test_an_arduino_sketch_compiles(prefix: str, brings: str, tmp_path: Path) -> None:
-    """As Arduino does it: root sources and the sketch, Arduino.h (here a stub) before it, one include path."""
+    """As Arduino does it: root sources, and the sketch behind Arduino.h (here a stub), one include path."""
     compiler, cpp = needs(f"{prefix}gcc", brings), needs(f"{prefix}g++", brings)
     folder = folder_of(keyword_graph(), sound("words"), tmp_path / "words")
     flags = ["-Wall", "-Wextra", "-Werror", "-Os", f"-I{folder}"]
@@ -273,9 +273,7 @@ def test_library_properties_keep_the_specification(tmp_path: Path) -> None:
     folder = folder_of(small_integer_graph(2), meta, tmp_path)
     rows = [line.split("=", 1) for line in (folder / "library.properties").read_text().splitlines()]
     found = {key: value for key, value in rows}
-    required = {
-        "name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures",
-    }  # fmt: skip
+    required = set("name version author maintainer sentence paragraph category url architectures".split())
     optional = {"depends", "dot_a_linkage", "includes", "precompiled", "ldflags"}
     assert len(rows) == len(found) and required <= set(found) <= required | optional
     assert (
@@ -289,7 +287,7 @@ def test_library_properties_keep_the_specification(tmp_path: Path) -> None:
 
 
 def test_manifests_keep_their_documented_keys(tmp_path: Path) -> None:
-    """Zephyr's module.yml (its schema in zephyr_module.py) and ESP's idf_component.yml (component manager)."""
+    """Zephyr's module.yml and the idf_component.yml of Espressif's component manager."""
     yaml = pytest.importorskip("yaml", reason="needs PyYAML (it comes with transformers)")
     folder = folder_of(
         small_integer_graph(2), Metadata("left", 'a "quoted": text', (), 1 / 64, 0, "1.0"), tmp_path
