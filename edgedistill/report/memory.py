@@ -46,12 +46,12 @@ def picture(tensors: Sequence[Placement], peak: int, lower_bound: int) -> Markup
     for i, block in enumerate(shown):
         x, y = px(block.first), py(block.offset + block.size)
         wide, high = px(block.last + 1) - x, max(1.0, py(block.offset) - y)
+        names = escape(", ".join(block.names))
         when = f"step {block.first}" if block.first == block.last else f"steps {block.first} to {block.last}"
         out.append(
             f'<rect class="mem mem{i % SHADES}" x="{x:.1f}" y="{y:.1f}" '
             f'width="{wide:.1f}" height="{high:.1f}">'
-            f"<title>{escape(', '.join(block.names))}: {block.size:,} bytes at {block.offset:,}, {when}</title>"
-            "</rect>"
+            f"<title>{names}: {block.size:,} bytes at {block.offset:,}, {when}</title></rect>"
         )
         label = block.names[-1]
         if high >= LABELLED_HEIGHT and wide >= LABELLED_WIDTH * len(label) + 8:

@@ -10,7 +10,7 @@ import pytest
 
 from edgedistill.bench.parity import verify_dir
 from edgedistill.compiler import random_inputs
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
 from edgedistill.export import tflite as printer
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, serial
@@ -82,6 +82,16 @@ def test_an_onnx_file_becomes_a_tflite_file(run: Run, tmp_path: Path) -> None:
     assert ours[0].ops == ours[1].ops and ours[0].inputs == ours[1].inputs
     vectors = [golden.load(tmp_path / out / "golden.npz") for out in ("a", "b")]
     assert vectors[0].checksums == vectors[1].checksums
+
+
+def test_c_comes_as_a_folder_that_firmware_takes(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model), "--format", "c,onnx", "--inputs", "2", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    out = tmp_path / "out" / "net"
+    files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert {f"c/edgedistill_net.{ext}" for ext in "hc"} < files
+    assert {"c/CMakeLists.txt", "c/library.properties", "c/zephyr/module.yml", "c/idf_component.yml"} < files
+    assert load(out / "record.json").graph.arena_bytes == c.memory(small_integer_graph(3)).peak
 
 
 def test_formats_are_those_of_the_table(run: Run, model: Path, tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
-"""Makes a firmware library of a model's two C files: for CMake, ESP-IDF, Zephyr and Arduino, with a self-test.
+"""Makes a firmware library of a model's two C files for CMake, ESP-IDF, Zephyr and Arduino, with a self-test.
 
 One folder is all four at once, with one copy of the weights:
 
-- CMake: ``add_subdirectory``. ESP-IDF: the same CMakeLists.txt registers a component, where the build system's
-  guide has it test ``ESP_PLATFORM``.
+- CMake: ``add_subdirectory``. ESP-IDF: the same CMakeLists.txt, which registers a component where
+  ``ESP_PLATFORM`` is set.
 - Zephyr: ``zephyr/module.yml`` makes a module of the folder above it (Zephyr's guide on modules, "Module yaml
   file description").
-- Arduino: the flat layout of the library specification 1.5, rev. 2.2: without ``src/``, the sources of the root
-  are compiled and no other folder's but ``utility``'s; ``examples/self_test`` is the sketch.
+- Arduino: the flat layout of the library specification 1.5, rev. 2.2: without ``src/``, the sources of the
+  root are compiled and no other folder's but ``utility``'s; ``examples/self_test`` is the sketch.
 """
 
 from __future__ import annotations

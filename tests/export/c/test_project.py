@@ -273,7 +273,8 @@ def test_library_properties_keep_the_specification(tmp_path: Path) -> None:
     folder = folder_of(small_integer_graph(2), meta, tmp_path)
     rows = [line.split("=", 1) for line in (folder / "library.properties").read_text().splitlines()]
     found = {key: value for key, value in rows}
-    required = set("name version author maintainer sentence paragraph category url architectures".split())
+    required = {"name", "version", "author", "maintainer", "sentence", "paragraph"}
+    required |= {"category", "url", "architectures"}
     optional = {"depends", "dot_a_linkage", "includes", "precompiled", "ldflags"}
     assert len(rows) == len(found) and required <= set(found) <= required | optional
     assert (
