@@ -22,7 +22,8 @@ from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
+from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan, serial, verify
 from edgedistill.ir.graph import Graph
@@ -99,10 +100,12 @@ def compile_model(
         started = time.perf_counter()
         meta = _metadata(graph, model)
         for name in formats:
-            EXPORTERS[name].write(graph, meta, folder / f"student{EXPORTERS[name].suffix}")
+            EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
         x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
         golden.save(vectors, folder / "golden.npz")
+        if "c" in formats:
+            project.write(graph, meta, vectors, EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
@@ -157,7 +160,7 @@ def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> 
     if target is None or target.flash_bytes is None:
         return
     for name in formats:
-        path = folder / f"student{EXPORTERS[name].suffix}"
+        path = EXPORTERS[name].path(folder)
         if name in target.formats.value and path.is_file() and size_of(path) > target.flash_bytes.value:
             _too_large(target, f"{path.name} has", size_of(path), "flash", target.flash_bytes.value)
 
@@ -227,6 +230,7 @@ def _record(
     seconds: dict[str, float],
 ) -> BuildRecord:
     inexact = verify.inexact(graph)
+    memory = c.memory(graph) if EXPORTERS["c"].path(folder).exists() else plan.arena(graph)
     source: dict[str, object] = {"compile": dict(meta.provenance)}
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
@@ -246,11 +250,13 @@ def _record(
         graph=GraphSummary(
             macs=sum(plan.macs(graph).values()),
             weight_bytes=plan.weight_bytes(graph),
-            arena_bytes=plan.arena(graph).peak,
+            arena_bytes=memory.peak,
             parameters=plan.parameters(graph),
             ops=len(graph.ops),
             exact_by_construction=not inexact,
             inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+            arena_lower_bound_bytes=memory.lower_bound,
+            arena=memory.tensors,
         ),
         artifacts=_artifacts(folder),
         parity=proofs,
@@ -262,7 +268,7 @@ _KINDS = {"golden.npz": "golden", "graph.npz": "graph", "labels.txt": "labels"}
 
 
 def _artifacts(folder: Path) -> tuple[Artifact, ...]:
-    kinds = _KINDS | {f"student{row.suffix}": name for name, row in EXPORTERS.items()}
+    kinds = _KINDS | {row.path(Path()).name: name for name, row in EXPORTERS.items()}
     return tuple(
         Artifact(format=kind, path=name, sha256=sha256_of(folder / name), size_bytes=size_of(folder / name))
         for name, kind in kinds.items()

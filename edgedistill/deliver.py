@@ -26,6 +26,7 @@ from edgedistill.errors import ParityError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
+from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, plan, serial, verify
 from edgedistill.ir.graph import Graph
@@ -84,7 +85,10 @@ def deliver(
             frontend_printer.write(folder)
         pixels = np.asarray(data.test.images_NHWC)
         inputs = to_int8(pixels)
-        golden.save(golden.golden(integer, inputs[:_GOLDEN_INPUTS]), folder / "golden.npz")
+        vectors = golden.golden(integer, inputs[:_GOLDEN_INPUTS])
+        golden.save(vectors, folder / "golden.npz")
+        if "c" in formats:
+            project.write(integer, meta, vectors, EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
         (folder / "labels.txt").write_text(
             "".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8"
@@ -120,6 +124,7 @@ def deliver(
         if slower:
             run.warn(slower)
         inexact = verify.inexact(integer)
+        memory = c.memory(integer) if "c" in formats else plan.arena(integer)
         quant = integer.tensors[name].quant
         assert quant is not None
         made = BuildRecord(
@@ -146,11 +151,13 @@ def deliver(
             graph=GraphSummary(
                 macs=sum(plan.macs(integer).values()),
                 weight_bytes=plan.weight_bytes(integer),
-                arena_bytes=(c.memory(integer) if "c" in formats else plan.arena(integer)).peak,
+                arena_bytes=memory.peak,
                 parameters=plan.parameters(integer),
                 ops=len(integer.ops),
                 exact_by_construction=not inexact,
                 inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+                arena_lower_bound_bytes=memory.lower_bound,
+                arena=memory.tensors,
             ),
             artifacts=_artifacts(folder),
             parity=proofs,

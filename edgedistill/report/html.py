@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import people, svg
+from edgedistill.report import memory, people, svg
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -50,6 +50,9 @@ def render(record: BuildRecord) -> str:
         ),
         confusion_chart=svg.confusion(record.confusion, record.labels),
         pairs=_confused_pairs(record),
+        memory_chart=memory.picture(
+            record.graph.arena, record.graph.arena_bytes, record.graph.arena_lower_bound_bytes or 0
+        ),
         recipe=tuple(_flatten(record.recipe)),
         percentiles=_percentiles,
         quantity=_quantity,

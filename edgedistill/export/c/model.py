@@ -33,7 +33,7 @@ def memory(graph: Graph) -> ArenaPlan:
 
 def model(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
     """Header and source of an integer graph with one input and one output."""
-    name = "edgedistill_" + text.identifier(meta.name)
+    name = text.symbol(meta)
     labels = meta.labels or graph.labels
     arena = memory(graph)
     source = _source(graph, meta, name, labels, arena, family)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.export.c.layout import Channels
+from edgedistill.export.metadata import Metadata
 from edgedistill.ir import numerics
 
 _WIDTH = 100
@@ -18,6 +19,11 @@ def identifier(name: str) -> str:
     """A C identifier's tail from a model's name: lower case, without the package's own name in front."""
     found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return found.removeprefix("edgedistill_") or "model"
+
+
+def symbol(meta: Metadata) -> str:
+    """The stem of a model's files and of every public symbol."""
+    return "edgedistill_" + identifier(meta.name)
 
 
 def comment(text: str) -> str:
