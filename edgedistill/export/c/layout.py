@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Channels:
     """int32 ``bias`` [O] with the input's zero point folded in; ``scale`` [O], float64 for family D."""
 
     bias: NDArray[np.int32]
-    scale: NDArray[np.float32] | NDArray[np.float64]
+    scale: NDArray[np.floating[Any]]
 
     def filled_up(self, multiple: int) -> Channels:
         """Channels of zero at the end, up to a multiple."""
@@ -65,7 +66,7 @@ def channels(graph: Graph, op: Op, family: Family = "F") -> Channels:
             where=f"{graph.name}: {op.name}",
             fix="choose a wider weight scale, or fewer products per output",
         )
-    scale: NDArray[np.float32] | NDArray[np.float64] = numerics.multiplier(x.scale, w.scale, y.scale)
+    scale: NDArray[np.floating[Any]] = numerics.multiplier(x.scale, w.scale, y.scale)
     if family == "D":
         scale = float(x.scale[0]) * w.scale.astype(np.float64) / float(y.scale[0])
     scale = np.broadcast_to(scale, folded.shape)

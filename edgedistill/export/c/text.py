@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,12 @@ def string(text: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
-def real(value: np.float32) -> str:
+def real(value: np.floating[Any]) -> str:
     """A float32 as a hexadecimal C constant, which is exact."""
     return f"{float(value).hex()}f"
 
 
-def scale(value: np.float32 | np.float64) -> str:
+def scale(value: np.floating[Any]) -> str:
     """A multiplier in both forms of family F, one of which the compiler takes; float64: in family D's."""
     if isinstance(value, np.float64):
         multiplier, shift = numerics.quantise_multiplier_d(float(value))
