@@ -59,7 +59,7 @@ def _conv_constants(graph: Graph, op: Op, site: Site) -> str:
     }
     return (
         text.bytes_array(f"{site.prefix}_weights", layout.by_pairs(layout.rows(graph, op)))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op).filled_up(2))
+        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op).filled_up(4))
         + text.structure("edge_conv_t", site.prefix, fields)
     )
 
@@ -93,16 +93,21 @@ def _conv_add(graph: Graph, step: Step, site: Site) -> Printed:
 def _dense(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     matrix = layout.rows(graph, op)
+    channels = layout.channels(graph, op)
+    scales = channels.scale if len(set(channels.scale.tolist())) > 1 else channels.scale[:1]
     fields = {
         "weights": f"{site.prefix}_weights",
-        "channels": f"{site.prefix}_channels",
+        "biases": f"{site.prefix}_biases",
+        "scales": f"{site.prefix}_scales",
+        "scale_step": int(len(scales) > 1),
         "in_count": matrix.shape[1],
         "out_count": matrix.shape[0],
         "out_zero": layout.quant(graph, op.outputs[0]).zero_point,
     }
     return Printed(
         text.bytes_array(f"{site.prefix}_weights", layout.by_fours(matrix))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op))
+        + text.words_array(f"{site.prefix}_biases", channels.bias)
+        + text.scales_array(f"{site.prefix}_scales", scales)
         + text.structure("edge_dense_t", site.prefix, fields),
         f"edge_dense(&{site.prefix}, {site.address[op.inputs[0]]}, {site.address[op.outputs[0]]});",
         ("dense",),
@@ -121,7 +126,7 @@ def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
     }
     return Printed(
         text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op))
+        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op).filled_up(4))
         + text.structure("edge_depthwise_t", site.prefix, fields),
         f"edge_depthwise(&{site.prefix}, {x}, {y}, {site.scratch});",
         ("depthwise",),

@@ -1,4 +1,4 @@
-/* DEPTHWISE_CONV_2D, one channel's plane at a time; y may be x where their shapes are equal. */
+/* DEPTHWISE_CONV_2D, the plane of one channel (Helium: of four) at a time; y may be x where their shapes are equal. */
 
 typedef struct {
     const int8_t *weights; /* per channel: the kernel's rows */
@@ -13,14 +13,39 @@ typedef struct {
     int32_t in_zero, out_zero;
 } edge_depthwise_t;
 
+#if EDGE_HELIUM
+typedef edge_word_t edge_plane_t; /* four channels */
+#define EDGE_CHANNELS 4
+
+static inline edge_plane_t edge_values(const int8_t *x, int32_t channels)
+{
+    edge_plane_t v = 0u;
+    if (channels == 4) {
+        return edge_load(x);
+    }
+    for (; channels > 0; channels--) {
+        v = (v << 8) | (uint8_t)x[channels - 1];
+    }
+    return v;
+}
+
+static inline edge_plane_t edge_padding(int32_t zero)
+{
+    return (uint8_t)zero * 0x01010101u;
+}
+#else
 #if EDGE_DSP
 typedef int16_t __attribute__((may_alias)) edge_plane_t;
 #else
 typedef int8_t edge_plane_t;
 #endif
+#define EDGE_CHANNELS 1
+#define edge_values(x, channels) (*(x))
+#define edge_padding(zero) ((edge_plane_t)(zero))
+#endif
 
-/* Copies a channel with its padding; x points to the channel's first value. */
-static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, edge_plane_t *plane)
+/* Copies EDGE_CHANNELS channels, or the last few, with their padding; x points to their first values. */
+static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, int32_t channels, edge_plane_t *plane)
 {
     const int32_t step = c->in_channels;
     const int32_t width = c->plane_width;
@@ -32,29 +57,101 @@ static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x,
         const int32_t begin = row < 0 || row >= c->in_height ? width : first;
         const int32_t end = row < 0 || row >= c->in_height ? width : last;
         for (i = 0; i < begin; i++) {
-            *plane++ = (edge_plane_t)c->in_zero;
+            *plane++ = edge_padding(c->in_zero);
         }
         if (begin < end) {
             int32_t from = row * c->in_width * step;
             for (; i + 1 < end; i += 2) {
-                plane[0] = x[from];
-                plane[1] = x[from + step];
+                plane[0] = edge_values(x + from, channels);
+                plane[1] = edge_values(x + from + step, channels);
                 plane += 2;
                 from += 2 * step;
             }
             if (i < end) {
-                *plane++ = x[from];
+                *plane++ = edge_values(x + from, channels);
                 i++;
             }
         }
         for (; i < width; i++) {
-            *plane++ = (edge_plane_t)c->in_zero;
+            *plane++ = edge_padding(c->in_zero);
         }
         plane = next;
     }
+    (void)channels;
 }
 
-#if EDGE_DSP
+#if EDGE_HELIUM
+/* The kernel's values of four channels, or of the last few, side by side. */
+static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_t channels, int8_t *words)
+{
+    const int32_t taps = c->kernel_height * c->kernel_width;
+    int32_t tap, i;
+    for (tap = 0; tap < taps; tap++) {
+        for (i = 0; i < 4; i++) {
+            words[i] = i < channels ? w[i * taps] : 0;
+        }
+        words += 4;
+        w++;
+    }
+}
+
+/* Three neighbouring outputs of four channels. */
+static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const int8_t *words, int32x4_t *acc)
+{
+    const int32_t step = 4 * c->stride_width;
+    int32x4_t a = acc[0], b = acc[0], d = acc[0];
+    int32_t row, left;
+    for (row = 0; row < c->kernel_height; row++) {
+        const int8_t *x = (const int8_t *)at;
+        const int8_t *y = x + step;
+        const int8_t *z = y + step;
+        for (left = c->kernel_width; left > 0; left--) {
+            const int32x4_t w = vldrbq_s32(words);
+            a = vaddq_s32(a, vmulq_s32(vldrbq_s32(x), w));
+            b = vaddq_s32(b, vmulq_s32(vldrbq_s32(y), w));
+            d = vaddq_s32(d, vmulq_s32(vldrbq_s32(z), w));
+            words += 4;
+            x += 4;
+            y += 4;
+            z += 4;
+        }
+        at += c->pitch;
+    }
+    acc[0] = a;
+    acc[1] = b;
+    acc[2] = d;
+}
+
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *words,
+                                       const edge_channel_t *channel, int32_t channels, int8_t *y)
+{
+    const mve_pred16_t which = vctp32q((uint32_t)channels);
+    const int32x4x2_t both = vld2q_s32(&channel->bias); /* biases and multipliers */
+    const float32x4_t scale = vreinterpretq_f32_s32(both.val[1]);
+    const int32_t step = c->in_channels;
+    const int32_t zero = c->out_zero;
+    int32_t row, left;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *at = plane + row * c->stride_height * c->pitch;
+        for (left = c->out_width; left > 0; left -= 3) { /* past the plane's end lies more of the scratch memory */
+            int32x4_t acc[3];
+            acc[0] = both.val[0];
+            edge_window(c, at, words, acc);
+            edge_store_four(y, edge_scale_four(acc[0], scale, zero), which);
+            y += step;
+            if (left > 1) {
+                edge_store_four(y, edge_scale_four(acc[1], scale, zero), which);
+                y += step;
+            }
+            if (left > 2) {
+                edge_store_four(y, edge_scale_four(acc[2], scale, zero), which);
+                y += step;
+            }
+            at += 3 * c->stride_width;
+        }
+    }
+}
+#elif EDGE_DSP
 /* Two weights a word, twice: for windows that start at an even and at an odd value of the plane. */
 static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, edge_word_t *words)
 {
@@ -188,23 +285,31 @@ static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_pla
 static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y, int8_t *scratch)
 {
     edge_plane_t *const plane = (edge_plane_t *)(void *)scratch;
-    const int8_t *w = c->weights;
+    const int32_t taps = c->kernel_height * c->kernel_width;
     int32_t channel;
-    for (channel = 0; channel < c->in_channels; channel++) {
-        edge_plane(c, x + channel, plane);
-#if EDGE_DSP
+    for (channel = 0; channel < c->in_channels; channel += EDGE_CHANNELS) {
+        const edge_channel_t *const constants = c->channels + channel;
+        const int8_t *const w = c->weights + channel * taps;
+        const int32_t channels = edge_least(c->in_channels - channel, EDGE_CHANNELS);
+        edge_plane(c, x + channel, channels, plane);
+#if EDGE_HELIUM
+        {
+            int8_t *const words = (int8_t *)(plane + c->pitch * c->plane_height + 2 * c->stride_width);
+            edge_kernel_words(c, w, channels, words);
+            edge_channel(c, plane, words, constants, channels, y + channel);
+        }
+#elif EDGE_DSP
         {
             edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
             edge_kernel_words(c, w, words);
             if (c->kernel_height == 3 && c->kernel_width / 2 == 1 && c->stride_width <= 2) {
-                edge_channel_of_three(c, plane, words, c->channels + channel, y + channel);
+                edge_channel_of_three(c, plane, words, constants, y + channel);
             } else {
-                edge_channel(c, plane, words, c->channels + channel, y + channel);
+                edge_channel(c, plane, words, constants, y + channel);
             }
         }
 #else
-        edge_channel(c, plane, w, c->channels + channel, y + channel);
+        edge_channel(c, plane, w, constants, y + channel);
 #endif
-        w += c->kernel_height * c->kernel_width;
     }
 }
