@@ -71,18 +71,18 @@ def channels(graph: Graph, op: Op) -> Channels:
 def by_pairs(matrix: Int8) -> Int8:
     """[O, K] for ``edge_dot``: per pair of channels, four of the first, four of the second, and so on.
 
-    O is filled up to a multiple of 2 and K of 4, with zeros. Helium reads the last pair by sixteens.
+    O is filled up to a multiple of 2 and K of 4, with zeros. Helium reads sixteen of each channel at least.
     """
     o, k = matrix.shape
     full = np.pad(matrix, ((0, -o % 2), (0, -k % 4)))
     groups = full.reshape(len(full) // 2, 2, full.shape[1] // 4, 4)  # pair, channel, group of four products
-    return np.pad(groups.transpose(0, 2, 1, 3).reshape(-1), (0, 2 * (-full.shape[1] % 16)))
+    return np.pad(groups.transpose(0, 2, 1, 3).reshape(-1), (0, 2 * max(16 - full.shape[1], 0)))
 
 
 def by_fours(matrix: Int8) -> Int8:
     """[O, K] for ``edge_dense``: per four channels, four of each in turn, then what K leaves over.
 
-    The last ``O % 4`` channels follow as plain rows. Helium reads the last four's turns by sixteens.
+    The last ``O % 4`` channels follow as plain rows. Helium reads sixteen of each of the four at least.
     """
     o, k = matrix.shape
     whole, blocked = k - k % 4, o - o % 4
@@ -90,5 +90,5 @@ def by_fours(matrix: Int8) -> Int8:
     turns = blocks[:, :, :whole].reshape(o // 4, 4, k // 4, 4).transpose(0, 2, 1, 3)
     parts = [turns.reshape(o // 4, 4 * whole), blocks[:, :, whole:].reshape(o // 4, 4 * (k - whole))]
     last = matrix[blocked:].reshape(-1)
-    beyond = 4 * (-whole % 16) - (4 * (k - whole) + len(last)) if blocked else 0
+    beyond = 4 * (16 - whole) - (4 * (k - whole) + len(last)) if blocked and whole % 16 else 0
     return np.concatenate([np.concatenate(parts, 1).reshape(-1), last, np.zeros(max(beyond, 0), np.int8)])

@@ -14,16 +14,25 @@ typedef struct {
 static inline void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
 {
     int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
-    int32_t left = depth;
-    int32_t n;
-    for (n = (depth + 15) / 16; n > 0; n--) { /* at the end, weights of what follows meet zeros */
+    const uint32_t rest = (uint32_t)depth & 15u;
+    uint32_t n;
+    if (rest != 0u) { /* first, what is no whole vector: the weights that follow meet zeros */
         const int32x4x4_t four = vld4q_s32((const int32_t *)(const void *)w);
-        const int8x16_t v = vldrbq_z_s8(x, vctp8q((uint32_t)left));
+        const int8x16_t v = vldrbq_z_s8(x, vctp8q(rest));
         a = vmladavaq_s8(a, v, vreinterpretq_s8_s32(four.val[0]));
         b = vmladavaq_s8(b, v, vreinterpretq_s8_s32(four.val[1]));
         c = vmladavaq_s8(c, v, vreinterpretq_s8_s32(four.val[2]));
         d = vmladavaq_s8(d, v, vreinterpretq_s8_s32(four.val[3]));
-        left -= 16;
+        x += rest;
+        w = edge_further(w, 4u * rest);
+    }
+    for (n = (uint32_t)depth / 16u; n > 0u; n--) {
+        const int32x4x4_t four = vld4q_s32((const int32_t *)(const void *)w);
+        const int8x16_t v = vldrbq_s8(x);
+        a = vmladavaq_s8(a, v, vreinterpretq_s8_s32(four.val[0]));
+        b = vmladavaq_s8(b, v, vreinterpretq_s8_s32(four.val[1]));
+        c = vmladavaq_s8(c, v, vreinterpretq_s8_s32(four.val[2]));
+        d = vmladavaq_s8(d, v, vreinterpretq_s8_s32(four.val[3]));
         x += 16;
         w += 64;
     }

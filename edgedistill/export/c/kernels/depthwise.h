@@ -99,13 +99,15 @@ static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_
 static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const int8_t *words, int32x4_t *acc)
 {
     const int32_t step = 4 * c->stride_width;
+    const int32_t width = c->kernel_width;
+    const int32_t pitch = c->pitch;
     int32x4_t a = acc[0], b = acc[0], d = acc[0];
     int32_t row, left;
-    for (row = 0; row < c->kernel_height; row++) {
+    for (row = c->kernel_height; row > 0; row--) {
         const int8_t *x = (const int8_t *)at;
         const int8_t *y = x + step;
         const int8_t *z = y + step;
-        for (left = c->kernel_width; left > 0; left--) {
+        for (left = width; left > 0; left--) {
             const int32x4_t w = vldrbq_s32(words);
             a = vaddq_s32(a, vmulq_s32(vldrbq_s32(x), w));
             b = vaddq_s32(b, vmulq_s32(vldrbq_s32(y), w));
@@ -115,7 +117,7 @@ static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at
             y += 4;
             z += 4;
         }
-        at += c->pitch;
+        at += pitch;
     }
     acc[0] = a;
     acc[1] = b;

@@ -1,45 +1,56 @@
 /* CONV_2D as a matrix product: a few unfolded positions by two channels at a time. */
 
 #if EDGE_HELIUM
-/* The products of two channels: sums[0] and sums[1] of the first position, and four further on of the next. */
-static EDGE_NOINLINE void edge_dot(const int8_t *const *columns, int32_t depth, const int8_t *w, int32_t *sums)
+/* The sums of two pairs of channels, the second pair's weights pitch bytes after the first's: sums[position][4]. */
+static EDGE_NOINLINE void edge_dot(const int8_t *const *columns, int32_t depth, const int8_t *weights, int32_t pitch,
+                                   int32_t *sums)
 {
-    const int8_t *x = columns[0], *y = columns[1], *z = columns[2];
-    int32_t a0 = 0, a1 = 0, a2 = 0, b0 = 0, b1 = 0, b2 = 0;
-    int32_t n;
-    for (n = depth / 16; n > 0; n--) {
-        const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
-        const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
-        const int8x16_t p = vldrbq_s8(x), q = vldrbq_s8(y), r = vldrbq_s8(z);
-        a0 = vmladavaq_s8(a0, p, a);
-        a1 = vmladavaq_s8(a1, q, a);
-        a2 = vmladavaq_s8(a2, r, a);
-        b0 = vmladavaq_s8(b0, p, b);
-        b1 = vmladavaq_s8(b1, q, b);
-        b2 = vmladavaq_s8(b2, r, b);
-        x += 16;
-        y += 16;
-        z += 16;
-        w += 32;
+    const uint32_t rest = (uint32_t)depth & 15u;
+    int32_t pair;
+    for (pair = 0; pair < 2; pair++) {
+        const int8_t *x = columns[0], *y = columns[1], *z = columns[2], *w = weights;
+        int32_t a0 = 0, a1 = 0, a2 = 0, b0 = 0, b1 = 0, b2 = 0;
+        uint32_t n;
+        if (rest != 0u) { /* first, what is no whole vector: the weights that follow meet zeros */
+            const mve_pred16_t which = vctp8q(rest);
+            const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
+            const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
+            const int8x16_t p = vldrbq_z_s8(x, which), q = vldrbq_z_s8(y, which), r = vldrbq_z_s8(z, which);
+            a0 = vmladavq_s8(p, a);
+            a1 = vmladavq_s8(q, a);
+            a2 = vmladavq_s8(r, a);
+            b0 = vmladavq_s8(p, b);
+            b1 = vmladavq_s8(q, b);
+            b2 = vmladavq_s8(r, b);
+            x += rest;
+            y += rest;
+            z += rest;
+            w = edge_further(w, 2u * rest);
+        }
+        for (n = (uint32_t)depth / 16u; n > 0u; n--) {
+            const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
+            const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
+            const int8x16_t p = vldrbq_s8(x), q = vldrbq_s8(y), r = vldrbq_s8(z);
+            a0 = vmladavaq_s8(a0, p, a);
+            a1 = vmladavaq_s8(a1, q, a);
+            a2 = vmladavaq_s8(a2, r, a);
+            b0 = vmladavaq_s8(b0, p, b);
+            b1 = vmladavaq_s8(b1, q, b);
+            b2 = vmladavaq_s8(b2, r, b);
+            x += 16;
+            y += 16;
+            z += 16;
+            w += 32;
+        }
+        sums[0] = a0;
+        sums[1] = b0;
+        sums[4] = a1;
+        sums[5] = b1;
+        sums[8] = a2;
+        sums[9] = b2;
+        sums += 2;
+        weights += pitch;
     }
-    if ((depth & 15) != 0) { /* weights of what follows meet zeros */
-        const mve_pred16_t which = vctp8q((uint32_t)(depth & 15));
-        const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
-        const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
-        const int8x16_t p = vldrbq_z_s8(x, which), q = vldrbq_z_s8(y, which), r = vldrbq_z_s8(z, which);
-        a0 = vmladavaq_s8(a0, p, a);
-        a1 = vmladavaq_s8(a1, q, a);
-        a2 = vmladavaq_s8(a2, r, a);
-        b0 = vmladavaq_s8(b0, p, b);
-        b1 = vmladavaq_s8(b1, q, b);
-        b2 = vmladavaq_s8(b2, r, b);
-    }
-    sums[0] = a0;
-    sums[1] = b0;
-    sums[4] = a1;
-    sums[5] = b1;
-    sums[8] = a2;
-    sums[9] = b2;
 }
 
 /* All channels of count positions, whose columns follow each other at x; so do their outputs at y. */
@@ -60,10 +71,8 @@ static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *x, in
         const int32x4x2_t both = vld2q_s32(&channel->bias); /* biases and multipliers */
         int32_t sums[12];
         int8_t *to = y;
-        edge_dot(columns, depth, w, sums);
-        w += left > 2 ? 2 * depth : 0; /* else the same pair again, in place of one that does not exist */
-        edge_dot(columns, depth, w, sums + 2);
-        w += 2 * depth;
+        edge_dot(columns, depth, w, left > 2 ? 2 * depth : 0, sums); /* or one pair twice, if there is no other */
+        w += 4 * depth;
         for (i = 0; i < count; i++) {
             const int32x4_t acc = vaddq_s32(vldrwq_s32(sums + 4 * i), both.val[0]);
             edge_store_four(to, edge_scale_four(acc, vreinterpretq_f32_s32(both.val[1]), zero), which);

@@ -64,12 +64,18 @@ typedef int8_t edge_column_t;
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
 #if EDGE_HELIUM
-    int32_t i;
-    for (i = 0; i < count; i += 16) {
-        const mve_pred16_t which = vctp8q((uint32_t)(count - i));
-        vstrbq_p_s8(to + i, vldrbq_z_s8(x + i, which), which);
+    const uint32_t rest = (uint32_t)count & 15u;
+    const mve_pred16_t which = vctp8q(rest);
+    uint32_t n;
+    vstrbq_p_s8(to, vldrbq_z_s8(x, which), which);
+    x += rest;
+    to += rest;
+    for (n = (uint32_t)count / 16u; n > 0u; n--) {
+        vstrbq_s8(to, vldrbq_s8(x));
+        x += 16;
+        to += 16;
     }
-    return to + count;
+    return to;
 #else
     for (; count > 0; count--) {
         *to++ = *x++;
