@@ -21,6 +21,15 @@ class Channels:
     bias: NDArray[np.int32]
     scale: NDArray[np.float32]
 
+    @property
+    def are_the_same(self) -> bool:
+        """Whether all channels have one bias and one multiplier, as an average has."""
+        return bool((self.bias == self.bias[0]).all() and (self.scale == self.scale[0]).all())
+
+    def first(self, count: int) -> Channels:
+        """The first channel, ``count`` times."""
+        return Channels(np.repeat(self.bias[:1], count), np.repeat(self.scale[:1], count))
+
     def filled_up(self, multiple: int) -> Channels:
         """Channels of zero at the end, up to a multiple."""
         extra = -len(self.bias) % multiple

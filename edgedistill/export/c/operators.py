@@ -117,16 +117,22 @@ def _dense(graph: Graph, step: Step, site: Site) -> Printed:
 def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     height, width = steps.plane(graph, op)
+    weights, channels = layout.rows(graph, op), layout.channels(graph, op)
+    same_weights, same_channels = bool((weights == weights[0]).all()), channels.are_the_same
     x, y = site.address[op.inputs[0]], site.address[op.outputs[0]]
     fields = {
         **_conv_fields(graph, op, site),
+        "weights_step": 0 if same_weights else weights.shape[1],
+        "channels_step": 0 if same_channels else 1,
         "plane_height": height,
         "plane_width": width,
         "pitch": width + width % 2,
     }
     return Printed(
-        text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op).filled_up(4))
+        text.bytes_array(f"{site.prefix}_weights", weights[:1] if same_weights else weights)
+        + text.channels_array(
+            f"{site.prefix}_channels", channels.first(4) if same_channels else channels.filled_up(4)
+        )
         + text.structure("edge_depthwise_t", site.prefix, fields),
         f"edge_depthwise(&{site.prefix}, {x}, {y}, {site.scratch});",
         ("depthwise",),

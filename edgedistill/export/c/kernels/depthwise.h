@@ -3,6 +3,7 @@
 typedef struct {
     const int8_t *weights; /* per channel: the kernel's rows */
     const edge_channel_t *channels;
+    int32_t weights_step, channels_step; /* from one channel to the next; 0 where all have the same */
     int32_t in_height, in_width, in_channels;
     int32_t out_height, out_width;
     int32_t kernel_height, kernel_width;
@@ -88,7 +89,7 @@ static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_
     int32_t tap, i;
     for (tap = 0; tap < taps; tap++) {
         for (i = 0; i < 4; i++) {
-            words[i] = i < channels ? w[i * taps] : 0;
+            words[i] = i < channels ? w[i * c->weights_step] : 0;
         }
         words += 4;
         w++;
@@ -193,6 +194,12 @@ static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at
     }
 }
 
+/* The upper half of a word and the lower half of the next. */
+static inline uint32_t edge_between(const edge_word_t *x)
+{
+    return edge_load((const int8_t *)(const void *)x + 2);
+}
+
 /* Kernels of three rows, two or three wide, with a stride of one or two: all in registers. */
 static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const edge_plane_t *plane,
                                                 const edge_word_t *w, const edge_channel_t *channel, int8_t *y)
@@ -206,6 +213,7 @@ static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const
     const int32_t each = c->stride_width == 1 ? 2 : 1; /* outputs from the words at one place */
     const int32_t skip = c->stride_height * pitch;
     const edge_word_t *line = (const edge_word_t *)(const void *)plane;
+    const uint32_t a = w[0], a_last = w[2], b = w[4], b_last = w[6], d = w[8], d_last = w[10];
     int32_t rows = c->out_height;
     int32_t to = 0;
     for (; rows > 0; rows--) {
@@ -214,17 +222,16 @@ static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const
         const edge_word_t *x2 = x1 + pitch;
         int32_t left;
         for (left = width; left > 0; left -= each) {
-            const uint32_t a0 = x0[0], a1 = x0[1], b0 = x1[0], b1 = x1[1], c0 = x2[0], c1 = x2[1];
-            int32_t sum = edge_smlad(w[0], a0, bias);
-            sum = edge_smlad(w[4], b0, edge_smlad(w[2], a1, sum));
-            sum = edge_smlad(w[8], c0, edge_smlad(w[6], b1, sum));
-            y[to] = edge_requantise(edge_smlad(w[10], c1, sum), scale, zero);
+            int32_t sum = edge_smlabb(x0[1], a_last, edge_smlad(x0[0], a, bias));
+            sum = edge_smlabb(x1[1], b_last, edge_smlad(x1[0], b, sum));
+            sum = edge_smlabb(x2[1], d_last, edge_smlad(x2[0], d, sum));
+            y[to] = edge_requantise(sum, scale, zero);
             to += step;
-            if (each == 2 && left > 1) {
-                sum = edge_smlad(w[1], a0, bias);
-                sum = edge_smlad(w[5], b0, edge_smlad(w[3], a1, sum));
-                sum = edge_smlad(w[9], c0, edge_smlad(w[7], b1, sum));
-                y[to] = edge_requantise(edge_smlad(w[11], c1, sum), scale, zero);
+            if (each == 2 && left > 1) { /* words between the words */
+                sum = edge_smlatb(x0[1], a_last, edge_smlad(edge_between(x0), a, bias));
+                sum = edge_smlatb(x1[1], b_last, edge_smlad(edge_between(x1), b, sum));
+                sum = edge_smlatb(x2[1], d_last, edge_smlad(edge_between(x2), d, sum));
+                y[to] = edge_requantise(sum, scale, zero);
                 to += step;
             }
             x0++;
@@ -287,11 +294,10 @@ static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_pla
 static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y, int8_t *scratch)
 {
     edge_plane_t *const plane = (edge_plane_t *)(void *)scratch;
-    const int32_t taps = c->kernel_height * c->kernel_width;
     int32_t channel;
     for (channel = 0; channel < c->in_channels; channel += EDGE_CHANNELS) {
-        const edge_channel_t *const constants = c->channels + channel;
-        const int8_t *const w = c->weights + channel * taps;
+        const edge_channel_t *const constants = c->channels + channel * c->channels_step;
+        const int8_t *const w = c->weights + channel * c->weights_step;
         const int32_t channels = edge_least(c->in_channels - channel, EDGE_CHANNELS);
         edge_plane(c, x + channel, channels, plane);
 #if EDGE_HELIUM

@@ -126,6 +126,12 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
 #if EDGE_WORDS
 static inline int8_t *edge_copy_bytes(int8_t *to, const int8_t *x, int32_t count)
 {
+    for (; count >= 4; count -= 4) {
+        const uint32_t v = edge_load(x);
+        __builtin_memcpy(to, &v, 4);
+        to += 4;
+        x += 4;
+    }
     for (; count > 0; count--) {
         *to++ = *x++;
     }
@@ -168,9 +174,18 @@ static const int8_t *edge_columns(const edge_conv_t *c, const int8_t *x, int32_t
     int32_t row = p / c->out_width;
     int32_t column = p - row * c->out_width;
     int32_t i;
-#if EDGE_HELIUM
+#if EDGE_HELIUM || EDGE_WORDS
     if (c->depth == c->in_channels && c->out_height == c->in_height && c->out_width == c->in_width) {
-        return x + p * c->depth; /* a 1x1 kernel without padding: the input is its own columns */
+        x += p * c->depth; /* a 1x1 kernel without padding: the input is its own columns */
+#if EDGE_HELIUM
+        return x;
+#else
+        for (i = 0; i < count; i++) {
+            (void)edge_unfold(EDGE_COLUMN(scratch, c->depth, i), x, c->depth);
+            x += c->depth;
+        }
+        return scratch;
+#endif
     }
 #endif
     for (i = 0; i < count; i++) {
