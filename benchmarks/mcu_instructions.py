@@ -40,7 +40,9 @@ def weight_bytes(graph: Graph) -> int:
         if weighted and not getattr(op.attrs, "constant", False):
             kernel = graph.tensors[op.inputs[1]]
             assert kernel.quant is not None
-            found[op.inputs[1]] = kernel.size_bytes + kernel.quant.scale.nbytes
+            scale = kernel.quant.scale
+            one_for_all = bool((scale == scale[0]).all())  # readers repeat a scale per tensor
+            found[op.inputs[1]] = kernel.size_bytes + (scale[:1] if one_for_all else scale).nbytes
             found[op.inputs[2]] = graph.tensors[op.inputs[2]].size_bytes
     return sum(found.values())
 

@@ -303,7 +303,9 @@ static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y
 #if EDGE_HELIUM
         {
             int8_t *const words = (int8_t *)(plane + c->pitch * c->plane_height + 2 * c->stride_width);
-            edge_kernel_words(c, w, channels, words);
+            if (channel == 0 || c->weights_step != 0) {
+                edge_kernel_words(c, w, channels, words);
+            }
             edge_channel(c, plane, words, constants, channels, y + channel);
         }
 #elif EDGE_DSP
