@@ -210,30 +210,35 @@ static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const
     const int32_t step = c->in_channels;
     const int32_t pitch = c->pitch / 2;
     const int32_t width = c->out_width;
-    const int32_t each = c->stride_width == 1 ? 2 : 1; /* outputs from the words at one place */
+    const int32_t pairs = c->stride_width == 1 ? width / 2 : 0; /* of outputs from the words at one place */
     const int32_t skip = c->stride_height * pitch;
     const edge_word_t *line = (const edge_word_t *)(const void *)plane;
     const uint32_t a = w[0], a_last = w[2], b = w[4], b_last = w[6], d = w[8], d_last = w[10];
     int32_t rows = c->out_height;
-    int32_t to = 0;
     for (; rows > 0; rows--) {
         const edge_word_t *x0 = line;
         const edge_word_t *x1 = line + pitch;
         const edge_word_t *x2 = x1 + pitch;
         int32_t left;
-        for (left = width; left > 0; left -= each) {
+        for (left = pairs; left > 0; left--) { /* the second from words between the words */
+            const uint32_t a1 = x0[1], b1 = x1[1], d1 = x2[1];
+            int32_t sum = edge_smlad(edge_between(x0), a, bias);
+            int32_t first = edge_smlad(*x0++, a, bias);
+            sum = edge_smlad(edge_between(x1), b, edge_smlatb(a1, a_last, sum));
+            first = edge_smlad(*x1++, b, edge_smlabb(a1, a_last, first));
+            sum = edge_smlad(edge_between(x2), d, edge_smlatb(b1, b_last, sum));
+            first = edge_smlad(*x2++, d, edge_smlabb(b1, b_last, first));
+            *y = edge_requantise(edge_smlabb(d1, d_last, first), scale, zero);
+            y += step;
+            *y = edge_requantise(edge_smlatb(d1, d_last, sum), scale, zero);
+            y += step;
+        }
+        for (left = width - 2 * pairs; left > 0; left--) {
             int32_t sum = edge_smlabb(x0[1], a_last, edge_smlad(x0[0], a, bias));
             sum = edge_smlabb(x1[1], b_last, edge_smlad(x1[0], b, sum));
             sum = edge_smlabb(x2[1], d_last, edge_smlad(x2[0], d, sum));
-            y[to] = edge_requantise(sum, scale, zero);
-            to += step;
-            if (each == 2 && left > 1) { /* words between the words */
-                sum = edge_smlatb(x0[1], a_last, edge_smlad(edge_between(x0), a, bias));
-                sum = edge_smlatb(x1[1], b_last, edge_smlad(edge_between(x1), b, sum));
-                sum = edge_smlatb(x2[1], d_last, edge_smlad(edge_between(x2), d, sum));
-                y[to] = edge_requantise(sum, scale, zero);
-                to += step;
-            }
+            *y = edge_requantise(sum, scale, zero);
+            y += step;
             x0++;
             x1++;
             x2++;
