@@ -63,7 +63,7 @@ def _conv_constants(graph: Graph, op: Op, site: Site) -> str:
     }
     return (
         text.bytes_array(f"{site.prefix}_weights", layout.by_pairs(layout.rows(graph, op)))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op, site.family).filled_up(2))
+        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op, site.family).filled_up(4))
         + text.structure("edge_conv_t", site.prefix, fields)
     )
 
@@ -97,16 +97,21 @@ def _conv_add(graph: Graph, step: Step, site: Site) -> Printed:
 def _dense(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     matrix = layout.rows(graph, op)
+    channels = layout.channels(graph, op, site.family)
+    scales = channels.scale if len(set(channels.scale.tolist())) > 1 else channels.scale[:1]
     fields = {
         "weights": f"{site.prefix}_weights",
-        "channels": f"{site.prefix}_channels",
+        "biases": f"{site.prefix}_biases",
+        "scales": f"{site.prefix}_scales",
+        "scale_step": int(len(scales) > 1),
         "in_count": matrix.shape[1],
         "out_count": matrix.shape[0],
         "out_zero": layout.quant(graph, op.outputs[0]).zero_point,
     }
     return Printed(
         text.bytes_array(f"{site.prefix}_weights", layout.by_fours(matrix))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op, site.family))
+        + text.words_array(f"{site.prefix}_biases", channels.bias)
+        + text.scales_array(f"{site.prefix}_scales", scales)
         + text.structure("edge_dense_t", site.prefix, fields),
         f"edge_dense(&{site.prefix}, {site.address[op.inputs[0]]}, {site.address[op.outputs[0]]});",
         ("dense",),
@@ -116,16 +121,22 @@ def _dense(graph: Graph, step: Step, site: Site) -> Printed:
 def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     height, width = steps.plane(graph, op)
+    weights, channels = layout.rows(graph, op), layout.channels(graph, op, site.family)
+    same_weights, same_channels = bool((weights == weights[0]).all()), channels.are_the_same
     x, y = site.address[op.inputs[0]], site.address[op.outputs[0]]
     fields = {
         **_conv_fields(graph, op, site),
+        "weights_step": 0 if same_weights else weights.shape[1],
+        "channels_step": 0 if same_channels else 1,
         "plane_height": height,
         "plane_width": width,
         "pitch": width + width % 2,
     }
     return Printed(
-        text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op, site.family))
+        text.bytes_array(f"{site.prefix}_weights", weights[:1] if same_weights else weights)
+        + text.channels_array(
+            f"{site.prefix}_channels", channels.first(4) if same_channels else channels.filled_up(4)
+        )
         + text.structure("edge_depthwise_t", site.prefix, fields),
         f"edge_depthwise(&{site.prefix}, {x}, {y}, {site.scratch});",
         ("depthwise",),

@@ -69,6 +69,16 @@ def bytes_array(name: str, values: NDArray[np.int8]) -> str:
     return f"static const int8_t {name}[{values.size}] EDGE_ALIGNED = {{\n{body}\n}};\n"
 
 
+def words_array(name: str, values: NDArray[np.int32]) -> str:
+    """``static const int32_t name[]``."""
+    return f"static const int32_t {name}[{values.size}] = {{\n{lines([*map(str, values.tolist())])}\n}};\n"
+
+
+def scales_array(name: str, values: NDArray[np.floating[Any]]) -> str:
+    """``static const edge_scale_t name[]``."""
+    return f"static const edge_scale_t {name}[{values.size}] = {{\n{lines([*map(scale, values)])}\n}};\n"
+
+
 def channels_array(name: str, values: Channels) -> str:
     """``static const edge_channel_t name[]``."""
     rows = [f"{{{b}, {scale(s)}}}" for b, s in zip(values.bias.tolist(), values.scale, strict=True)]
