@@ -163,7 +163,8 @@ def test_formats_follow_the_target_unless_they_are_named() -> None:
 def test_a_mix_of_losses_is_read_written_and_overridden(tmp_path: Path) -> None:
     text = (
         "[[distill.losses]]\nname = 'hinton'\ntemperature = 3\n"
-        "[[distill.losses]]\nname = 'hint'\nweight = 2\ntaps = ['a <- b']\noptions = { 'od d' = 1, x = 0.5 }\n"
+        "[[distill.losses]]\nname = 'hint'\nweight = 2\ntaps = ['a <- b']\n"
+        "options = { 'od d' = 1, x = 0.5 }\n"
     )
     found = recipes.load(write(tmp_path, text))
     first, second = found.distill.losses
