@@ -3,9 +3,9 @@
     python benchmarks/methods.py --real-data DIR --out out/methods --epochs 12 --json FILE
 
 CIFAR-10, teacher ResNet-56, student ResNet-8 (the recipe of cifar10_resnet8.toml with fewer epochs). Each
-method is the labels' cross-entropy plus its loss at the weight of its paper or of the code of Tian et al. 2020,
-which compared most of them; nothing here was chosen by looking at the test images, and the last epoch counts.
-A broken-off run goes on where it stopped.
+method is the labels' cross-entropy plus its loss at the weight of its paper or of the code of Tian et al.
+2020, which compared most of them; nothing here was chosen by looking at the test images, and the last epoch
+counts. A broken-off run goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class LossSection(_Section):
     temperature: float | None = Field(None, gt=0)  # of losses that soften logits; None: distill.temperature
     # "auto", "last", "STUDENT_LAYER <- TEACHER_LAYER"; none: losses on features take "auto", on pairs logits
     taps: tuple[str, ...] = ()
-    options: dict[str, float] = Field(default_factory=dict)  # the loss's own numbers
+    options: dict[str, float] = Field(default_factory=dict)  # its own numbers; hinton's alpha: distill.alpha
 
 
 class DistillSection(_Section):

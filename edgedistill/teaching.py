@@ -56,6 +56,10 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
     """
     recipe = run.recipe
     cached = recipe.distill.cache_features or not mix.teacher_layers
+    if not cached:
+        run.reporter.note(
+            "the teacher is asked for each batch, for its layers and its answers (see distill.cache_features)"
+        )
     if recipe.distill.views == 0 or not mix.taught or not cached:
         return None
     parts = {

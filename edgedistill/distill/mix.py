@@ -35,12 +35,12 @@ class Batch:
 class Term(nn.Module):
     """One entry of the mix; what is learned along with it are its parameters."""
 
-    def __init__(self, entry: LossSection, temperature: float, pairs: tuple[Pair, ...] = ()) -> None:
+    def __init__(self, entry: LossSection, pairs: tuple[Pair, ...] = ()) -> None:
         super().__init__()
         self.entry, self.row, self.pairs = entry, LOSSES[entry.name], pairs
         self.options = {**self.row.options, **entry.options}
-        if self.row.tempered:
-            self.options["temperature"] = entry.temperature or temperature
+        if self.row.tempered and entry.temperature is not None:
+            self.options["temperature"] = entry.temperature
         self.learned = nn.ModuleList()  # one for each pair, or one for the logits
 
     def forward(self, out: Tensor, layers: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -149,15 +149,22 @@ def _weight(entry: LossSection, epoch: int | None) -> float:
 
 def simple(temperature: float, alpha: float) -> LossMix:
     """The default: Hinton's loss; plain training where alpha is 0, soft targets alone where it is 1."""
-    return LossMix([Term(entry, temperature) for entry in _default(alpha)])
+    entries = _entries(DistillSection(temperature=temperature, alpha=alpha))
+    return LossMix([Term(entry) for entry in entries])
 
 
-def _default(alpha: float) -> tuple[LossSection, ...]:
-    if alpha == 0:
-        return (LossSection(name="hard-labels"),)
-    if alpha == 1:
-        return (LossSection(name="soft-targets"),)
-    return (LossSection(name="hinton", options={"alpha": alpha}),)
+def _entries(section: DistillSection) -> tuple[LossSection, ...]:
+    """The entries with the section's temperature and Hinton's alpha where they name none of their own."""
+    default = {0.0: "hard-labels", 1.0: "soft-targets"}.get(section.alpha, "hinton")
+    return tuple(
+        entry.model_copy(
+            update={
+                "temperature": entry.temperature or section.temperature,
+                "options": {**({"alpha": section.alpha} if entry.name == "hinton" else {}), **entry.options},
+            }
+        )
+        for entry in section.losses or (LossSection(name=default),)
+    )
 
 
 def check(section: DistillSection) -> None:
@@ -218,14 +225,13 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
         InputError: as ``check``; a tap that does not exist or cannot be matched; labels that are missing.
     """
     check(section)
-    entries = section.losses or _default(section.alpha)
     probe = np.asarray(data.train.images_NHWC[:_PROBE])
     unlabelled = int((data.train.labels < 0).sum())
     terms = []
     shapes: tuple[taps.Shapes, taps.Shapes] | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for i, entry in enumerate(entries):
+        for i, entry in enumerate(_entries(section)):
             where, row = f"distill.losses[{i}]", LOSSES[entry.name]
             if unlabelled and "labels" in row.needs:
                 raise InputError(
@@ -239,7 +245,7 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
             if wanted:
                 shapes = shapes or (taps.student_shapes(net, probe), taps.teacher_shapes(teacher, probe))
                 pairs = _pairs(wanted, row, *shapes, where=f"{where}.taps")
-            term = Term(entry, section.temperature, pairs)
+            term = Term(entry, pairs)
             term.learned.extend(_learned(term, shapes, len(data.labels), len(data.train)))
             terms.append(term)
     return LossMix(terms, shapes[1] if shapes else None)

@@ -124,6 +124,27 @@ def test_making_a_mix_leaves_torchs_generator_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_entries_take_the_sections_temperature_and_alpha_where_they_name_none() -> None:
+    chosen = section(
+        {"name": "hinton"}, {"name": "hinton", "temperature": 7.0, "options": {"alpha": 0.2}}, alpha=0.4
+    )
+    terms = list(mixes.make(chosen, student(), net_teacher(), toy(), 0).terms)
+    assert terms[0].options == {"alpha": 0.4, "temperature": 2.0}
+    assert terms[1].options == {"alpha": 0.2, "temperature": 7.0}
+    names = [[term.row.function.__name__ for term in mixes.simple(3.0, alpha).terms] for alpha in (0, 0.5, 1)]
+    assert names == [["hard_labels"], ["hinton"], ["soft_targets"]]
+
+
+def test_a_mix_knows_what_it_asks_of_the_teacher() -> None:
+    def asks(*losses: dict[str, object]) -> tuple[bool, bool]:
+        mix = made(*losses)
+        return mix.taught, mix.wants_logits
+
+    assert asks({"name": "hard-labels"}) == (False, False)
+    assert asks({"name": "hint"}) == asks({"name": "pkt", "taps": ("last",)}) == (True, False)
+    assert asks({"name": "pkt"}) == asks({"name": "hard-labels"}, {"name": "dkd"}) == (True, True)
+
+
 def test_weights_rise_in_float_training_only() -> None:
     entry = LossSection(name="soft-targets", weight=3.0, warmup=4)
     rising = [mixes._weight(entry, epoch) for epoch in (0, 1, 3, 9)]
