@@ -56,16 +56,14 @@ def _losses() -> Rows:
     rows = (
         (
             name,
-            loss.kind,
-            loss.summary,
-            loss.equation,
+            f"{loss.summary}: {loss.equation}",
             ", ".join(loss.needs),
             ",".join(f"{k}={v:g}" for k, v in loss.options.items()) or "none",
             loss.source,
         )
         for name, loss in LOSSES.items()
     )
-    return (("name", "kind", "what it is", "equation", "needs", "options", "source"), *rows)
+    return (("name", "what it is: equation", "needs", "options", "source"), *rows)
 
 
 def _exporters() -> Rows:
