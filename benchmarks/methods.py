@@ -5,7 +5,9 @@
 CIFAR-10, teacher ResNet-56, student ResNet-8 (the recipe of cifar10_resnet8.toml with fewer epochs). Each
 method is the labels' cross-entropy plus its loss at the weight of its paper's code, or of the code of Tian et
 al. 2020, which compared most of them; nothing here was chosen by looking at the test images, and the last
-epoch counts. A broken-off run goes on where it stopped.
+epoch counts. Plain training varies its images anew in each epoch; the others see VIEWS variations of each,
+kept with the teacher's answers and features (3.4 GB a seed at the defaults). A broken-off run goes on where
+it stopped.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--quantise-epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3, help="2 or more")
-    parser.add_argument("--views", type=int, default=1, help="cached views of each image, features with them")
+    parser.add_argument("--views", type=int, default=4, help="cached variations of each image")
     parser.add_argument("--limit", type=int, default=12_500, help="training images")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     arguments = parser.parse_args()
