@@ -28,7 +28,7 @@ from edgedistill.store import atomic_write
 from edgedistill.teachers.hooks import watching
 from edgedistill.teachers.types import Inside
 
-_DIVERGED = 1e4  # times the first step's loss and 1: no schedule comes back from there
+_DIVERGED = 1e4  # times the first step's loss (or 1): a cross-entropy of random answers is ln(classes)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ def fit(
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
-    taught = views is not None or teacher is not None
-    mix = mix or simple(schedule.temperature, schedule.alpha if taught else 0.0)
+    if mix is None:
+        taught = views is not None or teacher is not None
+        mix = simple(schedule.temperature, schedule.alpha if taught else 0.0)
     learner = nn.ModuleList([net, mix])
     optimiser = OPTIMISERS[schedule.optimiser](learner, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
