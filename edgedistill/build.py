@@ -20,7 +20,7 @@ from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
-from edgedistill.distill import views as view_cache
+from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import Schedule, fit
 from edgedistill.errors import InputError
 from edgedistill.ir import serial
@@ -37,6 +37,7 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable, key
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
+from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
 
 
 def build(
@@ -59,6 +60,7 @@ def build(
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
+    mixes.check(recipe.distill)
     check_writable(out)
     with run.store.lock():
         if fresh:
@@ -85,6 +87,7 @@ def build(
                 "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
             )
             return {name: record for name, record in done.items() if record is not None}
+        check_taps(recipe, spec, data, teacher)
         report = _check_teacher(run, teacher, data)
         weights, epochs = _distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
@@ -135,47 +138,6 @@ def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport
     return report
 
 
-def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | None:
-    recipe = run.recipe
-    if recipe.distill.views == 0 or recipe.distill.alpha == 0:
-        return None
-    name = _stage(
-        run,
-        "views",
-        data=data.fingerprint,
-        teacher=teacher.fingerprint,
-        views=str(recipe.distill.views),
-        augment=",".join(recipe.data.augmentations),
-        seed=str(recipe.seed),
-    )
-    found = run.store.find("views", name)
-    if found is None:
-        run.reporter.stage(
-            "soft targets",
-            f"{recipe.distill.views} views of {len(data.train)} {tasks.TASKS[data.task].examples}",
-        )
-        started = time.perf_counter()
-        work = run.store.work("views", name)
-        classes = len(data.labels)
-        view_cache.compute(
-            work,
-            data.train,
-            teacher.logits,
-            classes,
-            recipe.distill.views,
-            recipe.data.augmentations,
-            recipe.seed,
-            run.reporter,
-        )
-        with run.store.writing("views", name) as folder:
-            for file in ("images.npy", "logits.npy"):
-                (work / file).replace(folder / file)
-        run.seconds["soft targets"] = time.perf_counter() - started
-        found = run.store.find("views", name)
-    assert found is not None
-    return view_cache.load(found)
-
-
 def _distil(
     run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
@@ -184,21 +146,22 @@ def _distil(
     from safetensors.torch import load_file, save_file
 
     choices = run.recipe.distill
+    torch.manual_seed(run.recipe.seed)
+    net = spec.build(len(data.labels), data.image_shape[2])
+    mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
     name = _stage(
         run,
         "distill",
         data=data.fingerprint,
-        teacher=teacher.fingerprint if choices.alpha else "none",
+        teacher=teacher.fingerprint if mix.taught else "none",
         student=run.recipe.student.spec,
         distill=choices.model_dump_json(),
         augment=",".join(run.recipe.data.augmentations),
         seed=str(run.recipe.seed),
     )
-    torch.manual_seed(run.recipe.seed)
-    net = spec.build(len(data.labels), data.image_shape[2])
     found = run.store.find("distill", name)
     if found is None:
-        views = _views(run, data, teacher) if choices.epochs else None
+        views = views_for(run, data, teacher, mix) if choices.epochs else None
         run.reporter.stage("distil", f"{run.recipe.student.spec}, {choices.epochs} epochs")
         schedule = Schedule(
             stage="distill",
@@ -226,12 +189,15 @@ def _distil(
             run.store.work("distill", name),
             views=views,
             teacher=teacher.logits,
+            inside=teacher.inside,
+            mix=mix,
         )
         run.seconds["distil"] = time.perf_counter() - started
         with run.store.writing("distill", name) as folder:
             save_file(
                 {k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors"
             )
+            keep_mix(mix, folder)
             (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
         found = run.store.find("distill", name)
     else:
@@ -287,9 +253,21 @@ def _quantise(
             clip_norm=recipe.distill.clip_norm,
             augment=recipe.data.augmentations,
         )
-        views = _views(run, data, teacher) if choices.epochs else None
-        work = run.store.work("quantise", name)
-        logs = fit(quantised, data, schedule, run.reporter, work, views=views, teacher=teacher.logits)
+        mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
+        load_mix(mix, run.store.find("distill", run.hashes["distill"]))
+        mix.in_graph(net, quantised, data)
+        views = views_for(run, data, teacher, mix) if choices.epochs else None
+        logs = fit(
+            quantised,
+            data,
+            schedule,
+            run.reporter,
+            run.store.work("quantise", name),
+            views=views,
+            teacher=teacher.logits,
+            inside=teacher.inside,
+            mix=mix,
+        )
         integer = to_integer(quantised.trained(), qparams)
         run.seconds["quantise"] = time.perf_counter() - started
         with run.store.writing("quantise", name) as folder:

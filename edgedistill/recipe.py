@@ -6,6 +6,7 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +65,18 @@ class StudentSection(_Section):
     spec: str = "auto"
 
 
+class LossSection(_Section):
+    """One loss of a mix, an entry of ``[[distill.losses]]``; ``edgedistill list losses`` has the names."""
+
+    name: str
+    weight: float = Field(1.0, ge=0)
+    warmup: int = Field(0, ge=0)  # epochs of float training in which the weight rises from 0
+    temperature: float | None = Field(None, gt=0)  # of losses that soften logits; None: distill.temperature
+    # "auto", "last", "STUDENT_LAYER <- TEACHER_LAYER"; none: losses on features take "auto", on pairs logits
+    taps: tuple[str, ...] = ()
+    options: dict[str, float] = Field(default_factory=dict)  # its own numbers; hinton's alpha: distill.alpha
+
+
 class DistillSection(_Section):
     """The float training, teacher in the loop (Hinton et al. 2015, section 2)."""
 
@@ -80,6 +93,9 @@ class DistillSection(_Section):
     clip_norm: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)  # epochs without a better validation accuracy; 0: never stop early
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    losses: tuple[LossSection, ...] = ()  # their weighted sum; none: hinton at temperature and alpha
+    cache_features: bool = False  # tapped teacher features are kept with the views, as float16
+    cache_limit: str = "4GiB"  # what they may take; more is refused
 
 
 class QuantiseSection(_Section):
@@ -215,6 +231,13 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
         raise InputError("a target is named twice", where=f"{where}, targets", fix="name each target once")
     if recipe.export.formats == ():
         raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
+    units.parse_bytes(recipe.distill.cache_limit, where=f"{where}, distill.cache_limit")
+    if recipe.distill.losses and not any(loss.weight for loss in recipe.distill.losses):
+        raise InputError(
+            "every weight is 0, so nothing would be learned",
+            where=f"{where}, distill.losses[].weight",
+            fix="give at least one loss a weight above 0",
+        )
     return recipe
 
 
@@ -228,4 +251,11 @@ def _toml(value: object) -> str:
             return repr(value)
         case list() | tuple():
             return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
     raise AssertionError(f"no recipe holds a {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    """An option's name is the user's text until it is looked up: in quotes where TOML wants them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)

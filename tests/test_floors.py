@@ -19,7 +19,7 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("export", "read", "runners", "sizing", "tasks"),
     ("bench",),
     ("package", "report"),
-    ("build", "compiler", "deliver"),
+    ("build", "compiler", "deliver", "teaching"),
     ("cli", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
