@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
+from edgedistill import datafree, students, target, tasks, teachers
 from edgedistill import record as records
-from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
@@ -69,7 +69,12 @@ def build(
             else recipe.data.model_copy(update={"resolution": spec.resolution})
         )
         run.reporter.stage("data", section.source)
-        data = data_sets.load(section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust)
+        if section.source == datafree.SOURCE:
+            data = datafree.data_set(run, section, spec)
+        else:
+            data = data_sets.load(
+                section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust
+            )
         for text in data.warnings:
             run.warn(text)
         # an operator that we lack, and a device that is too small, show here, not after training
@@ -88,6 +93,9 @@ def build(
         report = _check_teacher(run, teacher, data)
         weights, epochs = _distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
+        if section.source == datafree.SOURCE and section.test is not None:
+            data = datafree.with_real_test(run, section, data)
+            report = _check_teacher(run, teacher, data)
         result = {}
         for device in targets:
             made = done[device.name] or deliver(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # [N,C,H,W] -> [N,classes]
 
@@ -33,6 +37,7 @@ class Loaded:
     size: tuple[int, int] | None = None  # (H, W) where the network takes one size only
     mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # on x/255, where the network says so
     notes: tuple[str, ...] = ()
+    module: nn.Module | None = None  # None: it does not run in torch, or its layers are not known
 
 
 def first_line(cause: Exception, length: int = 160) -> str:

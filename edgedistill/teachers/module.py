@@ -71,6 +71,7 @@ def from_module(
         size=size,
         mean_std=mean_std,
         notes=notes,
+        module=module,
     )
 
 
