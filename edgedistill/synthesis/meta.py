@@ -9,6 +9,7 @@ sections 3.2 and 3.3 and algorithm 1.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,8 @@ class MetaGenerator:
             if self.contrast is not None:
                 loss = loss + w.contrast * self.contrast.loss(images)
             value = float(loss.detach())
+            if not math.isfinite(value):
+                return images.detach(), value
             if value < best_loss:
                 best, best_loss = images.detach(), value
             steps.zero_grad()
