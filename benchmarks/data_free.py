@@ -1,6 +1,6 @@
 """CIFAR-10 without CIFAR-10: a student of a ResNet teacher that no real image was read for, as JSON.
 
-    python benchmarks/data_free.py --real-data DIR --out OUT --json FILE [--teacher resnet20] [--set KEY=VALUE]
+    python benchmarks/data_free.py --real-data DIR --out OUT --json FILE [--set synthesis.images=20000]
 
 The real test images are read once, when all training is over. The curve is of the weights that were
 set aside every few epochs; nothing is chosen by it, the delivered student is the last one.

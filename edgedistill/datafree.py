@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from edgedistill.data import cache
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.errors import DataError, InputError
-from edgedistill.recipe import DataSection
+from edgedistill.recipe import DataSection, SynthesisSection
 from edgedistill.store import key
 from edgedistill.synthesis import dataset
 from edgedistill.synthesis.loop import synthesise
 from edgedistill.synthesis.methods import weights
+from edgedistill.synthesis.statistics import measured
 from edgedistill.teachers import gradients
+from edgedistill.teachers.gradients import Network
 
 SOURCE = "synthetic"
 _SIDE = 32  # pixels, where neither recipe nor teacher says
@@ -30,29 +32,50 @@ NO_REAL_IMAGE = (
 )
 
 
-def data_set(run: Run, section: DataSection, spec: students.StudentSpec) -> ImageData:
-    """The synthetic data set of a recipe, made first if it is not there yet. Reads no image.
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What will be synthesised from which teacher; ``image_shape`` is (H, W, C)."""
+
+    network: Network
+    choices: SynthesisSection
+    labels: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+
+
+def plan(run: Run, section: DataSection) -> Plan:
+    """What a recipe asks for, its teacher loaded and looked at.
 
     Raises:
         TeacherError: no gradient flows through it, or it has no BatchNorm statistics.
+        InputError: labels that are none.
     """
     recipe = run.recipe
-    choices = recipe.synthesis
-    labels = choices.labels or tuple(str(i) for i in range(choices.classes))
-    if len(set(labels)) != len(labels) or (choices.labels and len(labels) < 2):
+    labels = recipe.synthesis.labels or tuple(str(i) for i in range(recipe.synthesis.classes))
+    if len(set(labels)) != len(labels) or len(labels) < 2:
         raise InputError("a class is named twice, or alone", where="synthesis.labels", fix="name each once")
-    choices = choices.model_copy(update={"classes": len(labels)})
     network = gradients.load(recipe.teacher, classes=len(labels), trust=recipe.trust)
-    size = network.before.size or (_SIDE, _SIDE)
-    side = (section.resolution, section.resolution) if section.resolution else size
-    shape = (*side, network.before.channels)
+    measured(network.module, network.name)
+    side = section.resolution
+    height, width = (side, side) if side else network.before.size or (_SIDE, _SIDE)
+    choices = recipe.synthesis.model_copy(update={"classes": len(labels)})
+    return Plan(network, choices, labels, (height, width, network.before.channels))
+
+
+def data_set(run: Run, section: DataSection, spec: students.StudentSpec, plan: Plan) -> ImageData:
+    """The synthetic data set of a plan, made first if it is not there yet. Reads no image.
+
+    Raises:
+        GateError: the loss is not a number any more.
+    """
+    recipe, network, choices = run.recipe, plan.network, plan.choices
     rivals = weights(choices).rival > 0
     name = key(
         "synthesis",
         {
             "teacher": network.fingerprint,
             "synthesis": choices.model_dump_json(),
-            "shape": str(shape),
+            "weights": str(weights(choices)),
+            "shape": str(plan.image_shape),
             "shares": f"{section.validation_share},{section.test_share}",
             "augment": ",".join(section.augmentations),
             "student": f"{recipe.student.spec},{recipe.distill.temperature}" if rivals else "none",
@@ -68,18 +91,18 @@ def data_set(run: Run, section: DataSection, spec: students.StudentSpec) -> Imag
         work = run.store.work("synthesis", name)
         bank = synthesise(
             network,
-            shape,
+            plan.image_shape,
             choices,
             section.augmentations,
             recipe.seed,
             work,
             run.reporter,
-            student=spec.build(len(labels), shape[2]) if rivals else None,
+            student=spec.build(len(plan.labels), plan.image_shape[2]) if rivals else None,
             temperature=recipe.distill.temperature,
         )
         with run.store.writing("synthesis", name) as folder:
             title = f"synthetic images from {network.name}"
-            dataset.write(folder, bank, choices.images, labels, section, recipe.seed, title)
+            dataset.write(folder, bank, choices.images, plan.labels, section, recipe.seed, title)
         run.seconds["synthesise"] = time.perf_counter() - started
         found = run.store.find("synthesis", name)
     else:
@@ -100,8 +123,7 @@ def with_real_test(run: Run, section: DataSection, data: ImageData) -> ImageData
     Raises:
         DataError: other classes than the teacher's.
     """
-    if section.test is None:
-        return data
+    assert section.test is not None
     run.reporter.stage("test data", section.test)
     test, names, fingerprint = data_sets.load_test(
         section.test, data.image_shape, cache=run.store.root / "data", trust=run.recipe.trust

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 from typer.testing import CliRunner
 
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill.build import build
 from edgedistill.cli import app
-from edgedistill.errors import DataError, InputError
+from edgedistill.errors import BudgetError, DataError, InputError, TeacherError
 from edgedistill.recipe import Recipe
 from edgedistill.reporter import QuietReporter
 
@@ -124,6 +125,20 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
 def test_a_label_twice_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="named twice"):
         build(small(synthesis__labels=["a", "a"]), tmp_path)
+
+
+def plain_net(classes: int = 10) -> nn.Module:
+    """A teacher without batch normalisation."""
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+
+
+def test_what_cannot_work_is_told_before_synthesis(tmp_path: Path) -> None:
+    order = Order()
+    with pytest.raises(TeacherError, match="no BatchNorm2d layer"):
+        build(small(teacher__spec="tests.test_datafree:plain_net"), tmp_path / "a", reporter=order)
+    with pytest.raises(BudgetError):
+        build(small(targets=["cortex-m4"], budget__flash="1KiB"), tmp_path / "b", reporter=order)
+    assert "synthesise" not in order.stages
 
 
 def test_options_in_the_data_flag(tmp_path: Path) -> None:
