@@ -34,16 +34,21 @@ class Contrast:
             layer.register_forward_pre_hook(self._keep(number))
         with torch.no_grad():
             height, width, channels = setting.shape_HWC
-            dimension = self._features(torch.zeros(2, channels, height, width)).shape[1]
+            setting.teacher(torch.zeros(2, channels, height, width))
+            dimension = self._taken().shape[1]
         self.head = nn.Sequential(nn.Linear(dimension, dimension), nn.ReLU(), nn.Linear(dimension, _WIDTH))
         self.optimiser = torch.optim.Adam(self.head.parameters(), _RATE)
         self.bank = torch.zeros(0, dimension)
         self.latest = self.bank
 
     def loss(self, images: Tensor) -> Tensor:
-        """InfoNCE of two views against each other and the bank. Overwrites the statistics' last pass."""
-        first = self._features(jitter(images, mirror=self.setting.mirror))
-        second = self._features(jitter(images, mirror=self.setting.mirror))
+        """InfoNCE of two views against each other and the bank.
+
+        The teacher has just seen the first view; it sees the second here, also in ``statistics``.
+        """
+        first = self._taken()
+        self.setting.teacher(jitter(images, mirror=self.setting.mirror))
+        second = self._taken()
         self.latest = first.detach()
         one, two, others = (F.normalize(self.head(x), dim=1) for x in (first, second.detach(), self.bank))
         return priors.contrast(one, two, others, _TEMPERATURE)
@@ -77,8 +82,8 @@ class Contrast:
 
         return hook
 
-    def _features(self, images: Tensor) -> Tensor:
-        self.setting.teacher(images)
+    def _taken(self) -> Tensor:
+        """The features [N,D] of the teacher's last pass."""
         features = torch.cat([self.inputs[n].mean(dim=(2, 3)) for n in sorted(self.inputs)], dim=1)
         self.inputs.clear()
         return features

@@ -23,7 +23,7 @@ from edgedistill.synthesis.jitter import jitter
 from edgedistill.synthesis.setting import Logits, Setting, Weights
 
 _BETAS = (0.5, 0.999)  # Radford et al. 2015, section 4, as all generators of this kind
-_NOISE_RATE = 5.0  # the noise's rate by the generator's (Fang et al. 2022: 0.01 and 0.002)
+_NOISE_RATE = 10 / 3  # the noise's rate by the generator's (Fang et al. 2022, 5 steps: 0.01 and 0.003)
 MOMENTUM = 0.9  # of the statistics (Fang et al. 2022, appendix)
 
 DEFAULTS = Weights(steps=5, lr=3e-3, statistics=10.0, prior=0.5, smoothness=0.0, rival=1.0, contrast=0.0)
