@@ -61,6 +61,7 @@ class SynthesisSection(_Section):
     classes: int = Field(10, ge=2)  # how many the teacher knows
     labels: tuple[str, ...] | None = None  # their names in its order; None: 0, 1, 2, ...
     batch: int = Field(256, ge=16)
+    warmup: int = Field(20, ge=0)  # batches that a generator learns from before the first that is kept
     steps: int | None = Field(None, ge=1)  # of gradient descent per batch
     lr: float | None = Field(None, gt=0)
     statistics: float | None = Field(None, ge=0)  # weight of the BatchNorm statistics

@@ -58,8 +58,10 @@ def synthesise(
     setting = Setting(teacher, statistics, w, "flip" in augmentations, shape_HWC, choices.width)
     method = method_row.make(setting)
     rival = Rival(student, temperature) if student is not None and w.rival else None
-    rounds = math.ceil(choices.images / choices.batch)
-    bank = Bank.open(workdir, 2 if rival else 1, rounds * choices.batch, shape_HWC, choices.classes)
+    warmup = choices.warmup if method_row.learns else 0
+    kept = math.ceil(choices.images / choices.batch)
+    rounds = warmup + kept
+    bank = Bank.open(workdir, 2 if rival else 1, kept * choices.batch, shape_HWC, choices.classes)
     checkpoint, done = workdir / "synthesis.pt", 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -67,7 +69,7 @@ def synthesise(
         method.load(saved["method"])
         if rival is not None:
             rival.load(saved["rival"])
-        reporter.note(f"resumes after {done * choices.batch} images")
+        reporter.note(f"resumes after {done} of {rounds} batches")
 
     def answers(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.no_grad():
@@ -79,18 +81,23 @@ def synthesise(
         torch.manual_seed(seed * 100_003 + number)
         rng = np.random.default_rng((seed, number, 0x5E7))
         targets = torch.arange(choices.batch) % choices.classes
-        images, loss = method.batch(targets, rival.logits if rival and number else None)
+        images, loss = method.batch(targets, rival.logits if rival and number > warmup else None)
         if not math.isfinite(loss):
             raise GateError(
                 f"the loss became {loss} in batch {number + 1}",
                 where="synthesis",
                 fix=f"lower synthesis.lr (now {w.lr:g}); check the teacher's normalisation",
             )
-        start = number * choices.batch
-        bank.put(start, to_uint8(images), answers, augmentations, rng)
-        right = (bank.answers[0, start : start + choices.batch].argmax(1) == targets.numpy()).mean()
-        if rival is not None:
-            rival.learn(bank, start + choices.batch, choices.rival_steps, rng)
+        made = to_uint8(images)
+        if number < warmup:
+            found = answers(made)
+        else:
+            start = (number - warmup) * choices.batch
+            bank.put(start, made, answers, augmentations, rng)
+            found = np.asarray(bank.answers[0, start : start + choices.batch])
+            if rival is not None:
+                rival.learn(bank, start + choices.batch, choices.rival_steps, rng)
+        right = (found.argmax(1) == targets.numpy()).mean()
         now = time.perf_counter()
         if now - saved_at > _SAVE_S or number + 1 == rounds:
             bank.flush()

@@ -12,11 +12,12 @@ from edgedistill.synthesis.setting import Method, Setting, Weights
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A row of the table; ``momentum`` is of the statistics over batches."""
+    """A row of the table; ``momentum`` is of the statistics over batches; ``learns``: from batch to batch."""
 
     make: Callable[[Setting], Method]
     defaults: Weights
     momentum: float
+    learns: bool
     summary: str
     source: str
 
@@ -26,6 +27,7 @@ METHODS: Mapping[str, MethodRow] = {
         meta.MetaGenerator,
         meta.DEFAULTS,
         meta.MOMENTUM,
+        True,
         "a generator that starts each batch from what all batches share; a few steps per batch",
         "Fang et al. 2022, Up to 100x Faster Data-free Knowledge Distillation",
     ),
@@ -33,6 +35,7 @@ METHODS: Mapping[str, MethodRow] = {
         inversion.Inversion,
         inversion.DEFAULTS,
         0.0,
+        False,
         "gradient descent on the pixels; some hundred steps per batch",
         "Yin et al. 2020, Dreaming to Distill (DeepInversion)",
     ),

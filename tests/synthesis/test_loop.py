@@ -36,7 +36,16 @@ def student() -> nn.Module:
 
 
 def choices(**more: object) -> SynthesisSection:
-    values = {"images": 100, "classes": 2, "batch": 32, "steps": 3, "width": 4, "rival_steps": 2, **more}
+    values = {
+        "images": 100,
+        "classes": 2,
+        "batch": 32,
+        "steps": 3,
+        "width": 4,
+        "rival_steps": 2,
+        "warmup": 0,
+        **more,
+    }
     return SynthesisSection.model_validate(values)
 
 
@@ -102,7 +111,7 @@ def test_a_broken_off_synthesis_goes_on_to_the_same_bytes(
         images(tmp_path / "parts", section, Told(stop=2))
     told = Told()
     np.testing.assert_array_equal(images(tmp_path / "parts", section, told), whole)
-    assert told.notes == ["resumes after 64 images"] and len(told.losses) == 3
+    assert told.notes == ["resumes after 2 of 5 batches"] and len(told.losses) == 3
 
 
 def test_the_rival_changes_what_is_made(tmp_path: Path) -> None:
@@ -110,6 +119,11 @@ def test_the_rival_changes_what_is_made(tmp_path: Path) -> None:
     assert with_it.shape[0] == 2 and without.shape[0] == 1  # views
     np.testing.assert_array_equal(with_it[0, :32], without[0, :32])  # it knows nothing yet
     assert (with_it[0, 32:] != without[0, 32:]).mean() > 0.5
+
+
+def test_the_first_batches_of_a_generator_are_not_kept(tmp_path: Path) -> None:
+    every, later = (images(tmp_path / str(w), choices(images=160, rival=0.0, warmup=w)) for w in (0, 2))
+    np.testing.assert_array_equal(later[0, :96], every[0, 64:])
 
 
 def test_a_loss_that_is_no_number_stops_it(tmp_path: Path) -> None:
