@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
+from edgedistill import datafree, students, target, tasks, teachers
 from edgedistill import record as records
-from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
@@ -71,11 +71,18 @@ def build(
             else recipe.data.model_copy(update={"resolution": spec.resolution})
         )
         run.reporter.stage("data", section.source)
-        data = data_sets.load(section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust)
+        # an operator that we lack, and a device that is too small, show here, not after training
+        if section.source == datafree.SOURCE:
+            plan = datafree.plan(run, section)
+            fits.check(_trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            data = datafree.data_set(run, section, spec, plan)
+        else:
+            data = data_sets.load(
+                section, seed=recipe.seed, cache=out / ".cache" / "data", trust=recipe.trust
+            )
+            fits.check(_trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
         for text in data.warnings:
             run.warn(text)
-        # an operator that we lack, and a device that is too small, show here, not after training
-        fits.check(_trace_student(run, spec, data), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )
@@ -91,6 +98,9 @@ def build(
         report = _check_teacher(run, teacher, data)
         weights, epochs = _distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
+        if section.source == datafree.SOURCE and section.test is not None:
+            data = datafree.with_real_test(run, section, data)
+            report = _check_teacher(run, teacher, data)
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
@@ -100,16 +110,18 @@ def build(
         return result
 
 
-def _trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Graph:
+def _trace_student(
+    run: Run, spec: students.StudentSpec, labels: tuple[str, ...], image_shape: tuple[int, int, int]
+) -> Graph:
     import torch
 
     torch.manual_seed(run.recipe.seed)
-    net = spec.build(len(data.labels), data.image_shape[2])
-    graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
+    net = spec.build(len(labels), image_shape[2])
+    graph = ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
     classes = graph.tensors[graph.outputs[0]].shape[-1]
-    if classes != len(data.labels):
+    if classes != len(labels):
         raise InputError(
-            f"the student answers with {classes} values for {len(data.labels)} classes",
+            f"the student answers with {classes} values for {len(labels)} classes",
             where=run.recipe.student.spec,
             fix="build it with the number of classes that it is called with",
         )

@@ -33,6 +33,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
+from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
 from edgedistill.runners.cortex_m import board
@@ -166,7 +167,9 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
         )
-        (folder / "report.html").write_text(render(made), encoding="utf-8")
+        made_up = recipe.data.source == "synthetic"
+        shown = pictures.strips(data.train.images_NHWC, data.train.labels, data.labels) if made_up else ()
+        (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
         records.save(made, folder / "record.json")
         publish(folder, out / device.name)
     broken = [row for row in proofs if row.broken]

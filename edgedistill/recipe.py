@@ -29,7 +29,8 @@ class _Section(BaseModel):
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
-    # "digits", a folder of class folders (images, sound), parquet files, .npz, module:callable
+    # "digits", "synthetic" (no data: see [synthesis]), a folder of class folders (images, sound),
+    # parquet files, .npz, module:callable
     source: str = "digits"
     test: str | None = None  # a separate test source; without it the source's own, or a split
     validation_share: float = Field(0.1, gt=0, lt=0.5)  # of the training examples, held out by seed
@@ -48,6 +49,29 @@ class DataSection(_Section):
         if self.augment is not None:
             return self.augment
         return ("translate",) if self.source == "digits" else ("pad-crop", "flip")
+
+
+class SynthesisSection(_Section):
+    """Images made from the teacher alone, where data.source is "synthetic"; data.resolution is their side.
+
+    None stands for the method's own default, see synthesis.METHODS.
+    """
+
+    method: Literal["generator", "inversion"] = "generator"
+    images: int = Field(50_000, ge=100)
+    classes: int = Field(10, ge=2)  # how many the teacher knows
+    labels: tuple[str, ...] | None = None  # their names in its order; None: 0, 1, 2, ...
+    batch: int = Field(256, ge=16)
+    warmup: int = Field(20, ge=0)  # batches that a generator learns from before the first that is kept
+    steps: int | None = Field(None, ge=1)  # of gradient descent per batch
+    lr: float | None = Field(None, gt=0)
+    statistics: float | None = Field(None, ge=0)  # weight of the BatchNorm statistics
+    prior: float | None = Field(None, ge=0)  # weight of the class
+    smoothness: float | None = Field(None, ge=0)  # weight of the total variation
+    rival: float | None = Field(None, ge=0)  # weight of instructing a student that learns along; 0: none
+    rival_steps: int = Field(20, ge=1)  # of that student per batch of new images
+    contrast: float = Field(0.0, ge=0)  # weight of being unlike earlier images; costs a second teacher pass
+    width: int = Field(32, ge=4)  # of the generator
 
 
 class TeacherSection(_Section):
@@ -128,6 +152,7 @@ class Recipe(_Section):
     seed: int = Field(0, ge=0)
     trust: bool = False  # allow pickled code in teachers and data
     data: DataSection = DataSection()
+    synthesis: SynthesisSection = SynthesisSection()
     teacher: TeacherSection = TeacherSection()
     student: StudentSection = StudentSection()
     distill: DistillSection = DistillSection()

@@ -15,11 +15,11 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("ir",),
     ("target", "recipe", "record", "reporter", "store", "mapped"),
     ("teachers", "data", "students", "quant"),
-    ("distill", "lower"),
+    ("distill", "lower", "synthesis"),
     ("export", "read", "runners", "sizing", "tasks"),
     ("bench",),
     ("package", "report"),
-    ("build", "compiler", "deliver", "teaching"),
+    ("build", "compiler", "datafree", "deliver", "teaching"),
     ("cli", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -37,7 +37,16 @@ def build(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Folder of class folders, parquet, .npz, or module:callable.",
+            help="Folder of class folders, parquet, .npz, module:callable, or synthetic[:KEY=VALUE,...].",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option(
+            "--test-data",
+            metavar="PATH",
+            help="What the finished student is tested on, if not a part of --data.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -130,6 +139,7 @@ def build(
         "targets": [name for text in target for name in _names(text)] if target else None,
         "teacher.spec": teacher,
         "data.source": data,
+        "data.test": test_data,
         "student.spec": student,
         "distill.epochs": epochs,
         "quantise.epochs": quantise_epochs,
@@ -141,6 +151,8 @@ def build(
         "export.formats": _names(formats) if formats is not None else None,
     }
     overrides.update({key: value for key, value in given.items() if value is not None})
+    if data is not None and data.startswith("synthetic:"):
+        overrides.update(_synthesis(data))
     for text in budget or ():
         pairs = _pairs(text, "--budget", "latency=2ms")
         overrides.update({f"budget.{key}": value for key, value in pairs.items()})
@@ -209,6 +221,16 @@ def _pairs(text: str, flag: str, example: str) -> dict[str, str]:
             raise InputError(f"{part!r} is not KEY=VALUE", where=flag, fix=f"for example {flag} {example}")
         pairs[key] = value
     return pairs
+
+
+def _synthesis(data: str) -> dict[str, object]:
+    """``synthetic:images=20000,resolution=32`` as keys of the recipe."""
+    source, _, options = data.partition(":")
+    pairs = _pairs(options, "--data", "synthetic:images=20000")
+    texts = [
+        f"{'data' if key == 'resolution' else 'synthesis'}.{key}={value}" for key, value in pairs.items()
+    ]
+    return {"data.source": source, **_assignments(texts)}
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, object]:

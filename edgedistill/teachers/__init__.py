@@ -84,7 +84,7 @@ def load(
     Raises:
         TeacherError: a teacher that cannot be used, with the reason.
     """
-    kind, body = _kind(section.spec)
+    kind, body = kind_of(section.spec)
     loaded = TEACHERS[kind].load(Request(section.spec, body, classes, trust))
     channels = loaded.channels if loaded.channels is not None else image_shape[2]
     if image_shape[2] not in (channels, 1) or channels not in (1, 3):
@@ -146,7 +146,7 @@ def _are_probabilities(row: NDArray[np.float32]) -> bool:
     return bool(row.shape[-1] > 1 and (row >= 0).all() and abs(float(row.sum()) - len(row)) < 1e-3)
 
 
-def _kind(spec: str) -> tuple[str, str]:
+def kind_of(spec: str) -> tuple[str, str]:
     """(row of TEACHERS, spec without its kind)."""
     if spec == "digits":
         return "digits", spec

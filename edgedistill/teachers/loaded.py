@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Array = NDArray[np.float32]
 Forward = Callable[[Array], Array]  # [N,C,H,W] -> [N,classes]
@@ -37,6 +41,7 @@ class Loaded:
     mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # on x/255, where the network says so
     notes: tuple[str, ...] = ()
     inside: Inside | None = None  # None: its layers cannot be seen
+    module: nn.Module | None = None  # None: it does not run in torch, or its layers are not known
 
 
 def first_line(cause: Exception, length: int = 160) -> str:

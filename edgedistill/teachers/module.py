@@ -71,6 +71,7 @@ def from_module(
         mean_std=mean_std,
         notes=notes,
         inside=inside,
+        module=module,
     )
 
 
