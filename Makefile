@@ -1,5 +1,5 @@
 # Two commands: `make demo` builds a student from the built-in teacher; `make test` proves the project.
-# `make devices` installs the compiler and the emulator of microcontrollers, which some tests need (Debian, root).
+# `make devices` installs compilers and emulators of microcontrollers and 64-bit Arm, for some tests (Debian, root).
 # `make extras` proves what needs TensorFlow, timm or transformers, in an environment of its own (2 GB).
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +19,8 @@ test: $(VENV)/.installed-dev
 
 devices:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
+	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi \
+		qemu-user-static gcc-aarch64-linux-gnu
 
 extras: $(VENV)-extras/.installed
 	$(VENV)-extras/bin/pytest -c pyproject.toml tests/teachers tests/runners $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
 """Compiles random graphs to C under sanitizers and compares every byte with the interpreter.
 
-    python benchmarks/fuzz_c.py [--graphs 504] [--seed N]
+    python -m benchmarks.fuzz_c [--count 500] [--seed N] [--json FILE]
 
 Runs from the repository root; needs a C compiler with AddressSanitizer and UBSan.
 """
@@ -8,15 +8,17 @@ Runs from the repository root; needs a C compiler with AddressSanitizer and UBSa
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import tempfile
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from benchmarks import provenance
 from edgedistill.ir.graph import Graph
-from tests.export.c.compiled import VARIANTS
+from edgedistill.runners import c_here, c_program
+from tests.export.c.compiled import SANITIZERS, VARIANTS
 from tests.export.c.random_graphs import graphs
 from tests.export.c.test_model import check
 
@@ -50,14 +52,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--graphs", type=int, default=504)
+    parser.add_argument("--count", type=int, default=500, help="graphs at least, over all variants")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/fuzz-c.json"))
     arguments = parser.parse_args()
-    programs = -(-arguments.graphs // (len(VARIANTS) * BATCH))
+    cc = c_here.compiler()
+    if cc is None:
+        sys.exit(f"not run: {c_here.reason_not_runnable()}")
+    programs = -(-arguments.count // (len(VARIANTS) * BATCH))
     compared = {
         name: fuzz(flags, programs, arguments.seed + i) for i, (name, flags) in enumerate(VARIANTS.items())
     }
-    print(json.dumps({"graphs": sum(compared.values()), "by_variant": compared, "different": 0}, indent=1))
+    result = {
+        "compiler": c_program.version(cc),
+        "flags": " ".join(SANITIZERS),
+        "graphs": sum(compared.values()),
+        "by_variant": compared,
+        "different": 0,  # the first that differs ends the run with its operators
+    }
+    provenance.write(arguments.json, result, {".": Path.cwd()})
+    print(f"{result['graphs']} graphs, none differs")
 
 
 if __name__ == "__main__":

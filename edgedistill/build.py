@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
+from edgedistill import datafree, students, target, tasks, teachers
 from edgedistill import record as records
-from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
-from edgedistill.distill import views as view_cache
+from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import InputError
 from edgedistill.ir import serial
@@ -30,13 +30,14 @@ from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
-from edgedistill.recipe import Recipe
+from edgedistill.recipe import DataSection, Recipe
 from edgedistill.record import BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable, key
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
+from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
 
 
 def build(
@@ -59,13 +60,23 @@ def build(
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
+    mixes.check(recipe.distill)
     check_writable(out)
     with run.store.lock():
         if fresh:
             run.store.clear()
-        data = load_data(run, spec.resolution)
+        section = _section(run, spec.resolution)
         # an operator that we lack, and a device that is too small, show here, not after training
-        fits.check(trace_student(run, spec, data), targets, recipe)
+        if section.source == datafree.SOURCE:
+            run.reporter.stage("data", section.source)
+            plan = datafree.plan(run, section)
+            fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            data = datafree.data_set(run, section, spec, plan)
+            for text in data.warnings:
+                run.warn(text)
+        else:
+            data = load_data(run, spec.resolution)
+            fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )
@@ -77,9 +88,13 @@ def build(
                 "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
             )
             return {name: record for name, record in done.items() if record is not None}
+        check_taps(recipe, spec, data, teacher)
         report = _check_teacher(run, teacher, data)
         weights, epochs = distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
+        if section.source == datafree.SOURCE and section.test is not None:
+            data = datafree.with_real_test(run, section, data)
+            report = _check_teacher(run, teacher, data)
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
@@ -91,9 +106,7 @@ def build(
 
 def load_data(run: Run, resolution: int | None) -> ImageData:
     """The recipe's data, decoded into the store's cache; ``resolution`` goes before the recipe's."""
-    section = run.recipe.data
-    if resolution is not None:
-        section = section.model_copy(update={"resolution": resolution})
+    section = _section(run, resolution)
     run.reporter.stage("data", section.source)
     cache = run.store.root / "data"
     data = data_sets.load(section, seed=run.recipe.seed, cache=cache, trust=run.recipe.trust)
@@ -102,7 +115,14 @@ def load_data(run: Run, resolution: int | None) -> ImageData:
     return data
 
 
-def trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Graph:
+def _section(run: Run, resolution: int | None) -> DataSection:
+    data = run.recipe.data
+    return data if resolution is None else data.model_copy(update={"resolution": resolution})
+
+
+def trace_student(
+    run: Run, spec: students.StudentSpec, labels: tuple[str, ...], image_shape: tuple[int, int, int]
+) -> Graph:
     """The graph of the untrained student.
 
     Raises:
@@ -111,12 +131,12 @@ def trace_student(run: Run, spec: students.StudentSpec, data: ImageData) -> Grap
     import torch
 
     torch.manual_seed(run.recipe.seed)
-    net = spec.build(len(data.labels), data.image_shape[2])
-    graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
+    net = spec.build(len(labels), image_shape[2])
+    graph = ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
     classes = graph.tensors[graph.outputs[0]].shape[-1]
-    if classes != len(data.labels):
+    if classes != len(labels):
         raise InputError(
-            f"the student answers with {classes} values for {len(data.labels)} classes",
+            f"the student answers with {classes} values for {len(labels)} classes",
             where=run.recipe.student.spec,
             fix="build it with the number of classes that it is called with",
         )
@@ -145,47 +165,6 @@ def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport
     return report
 
 
-def _views(run: Run, data: ImageData, teacher: Teacher) -> view_cache.Views | None:
-    recipe = run.recipe
-    if recipe.distill.views == 0 or recipe.distill.alpha == 0:
-        return None
-    name = _stage(
-        run,
-        "views",
-        data=data.fingerprint,
-        teacher=teacher.fingerprint,
-        views=str(recipe.distill.views),
-        augment=",".join(recipe.data.augmentations),
-        seed=str(recipe.seed),
-    )
-    found = run.store.find("views", name)
-    if found is None:
-        run.reporter.stage(
-            "soft targets",
-            f"{recipe.distill.views} views of {len(data.train)} {tasks.TASKS[data.task].examples}",
-        )
-        started = time.perf_counter()
-        work = run.store.work("views", name)
-        classes = len(data.labels)
-        view_cache.compute(
-            work,
-            data.train,
-            teacher.logits,
-            classes,
-            recipe.distill.views,
-            recipe.data.augmentations,
-            recipe.seed,
-            run.reporter,
-        )
-        with run.store.writing("views", name) as folder:
-            for file in ("images.npy", "logits.npy"):
-                (work / file).replace(folder / file)
-        run.seconds["soft targets"] = time.perf_counter() - started
-        found = run.store.find("views", name)
-    assert found is not None
-    return view_cache.load(found)
-
-
 def distil(
     run: Run,
     spec: students.Buildable,
@@ -200,21 +179,22 @@ def distil(
     from safetensors.torch import load_file, save_file
 
     choices = run.recipe.distill
+    torch.manual_seed(run.recipe.seed)
+    net = spec.build(len(data.labels), data.image_shape[2])
+    mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
     name = _stage(
         run,
         "distill",
         data=data.fingerprint,
-        teacher=teacher.fingerprint if choices.alpha else "none",
+        teacher=teacher.fingerprint if mix.taught else "none",
         student=run.recipe.student.spec,
         distill=choices.model_dump_json(),
         augment=",".join(run.recipe.data.augmentations),
         seed=str(run.recipe.seed),
     )
-    torch.manual_seed(run.recipe.seed)
-    net = spec.build(len(data.labels), data.image_shape[2])
     found = run.store.find("distill", name)
     if found is None:
-        views = _views(run, data, teacher) if choices.epochs else None
+        views = views_for(run, data, teacher, mix) if choices.epochs else None
         run.reporter.stage(title, f"{run.recipe.student.spec}, {choices.epochs} epochs")
         schedule = Schedule(
             stage="distill",
@@ -242,6 +222,8 @@ def distil(
             run.store.work("distill", name),
             views=views,
             teacher=teacher.logits,
+            inside=teacher.inside,
+            mix=mix,
             after_epoch=after_epoch,
         )
         run.seconds["distil"] = time.perf_counter() - started
@@ -249,6 +231,7 @@ def distil(
             save_file(
                 {k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors"
             )
+            keep_mix(mix, folder)
             (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
         found = run.store.find("distill", name)
     else:
@@ -304,9 +287,21 @@ def _quantise(
             clip_norm=recipe.distill.clip_norm,
             augment=recipe.data.augmentations,
         )
-        views = _views(run, data, teacher) if choices.epochs else None
-        work = run.store.work("quantise", name)
-        logs = fit(quantised, data, schedule, run.reporter, work, views=views, teacher=teacher.logits)
+        mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
+        load_mix(mix, run.store.find("distill", run.hashes["distill"]))
+        mix.in_graph(net, quantised, data)
+        views = views_for(run, data, teacher, mix) if choices.epochs else None
+        logs = fit(
+            quantised,
+            data,
+            schedule,
+            run.reporter,
+            run.store.work("quantise", name),
+            views=views,
+            teacher=teacher.logits,
+            inside=teacher.inside,
+            mix=mix,
+        )
         integer = to_integer(quantised.trained(), qparams)
         run.seconds["quantise"] = time.perf_counter() - started
         with run.store.writing("quantise", name) as folder:

@@ -22,13 +22,15 @@ from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
+from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.read import read
 from edgedistill.record import Accuracy, Artifact, BuildRecord, GraphSummary, Parity
 from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.sizing import fits
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
 
@@ -88,7 +90,7 @@ def compile_model(
     loaded = read(model)
     graph = _one_way(loaded.graph, model)
     reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
-    _fits(graph, target)
+    _fits(graph, target, formats)
     check_writable(out.absolute().parent)
     seconds = {"read": time.perf_counter() - started}
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
@@ -98,10 +100,12 @@ def compile_model(
         started = time.perf_counter()
         meta = _metadata(graph, model)
         for name in formats:
-            EXPORTERS[name].write(graph, meta, folder / f"student{EXPORTERS[name].suffix}")
+            EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
         x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
         golden.save(vectors, folder / "golden.npz")
+        if "c" in formats:
+            project.write(graph, meta, vectors, EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
@@ -138,22 +142,25 @@ def _one_way(graph: Graph, model: Path) -> Graph:
     return graph.replace(name=model.stem)  # converters call every network "main"
 
 
-def _fits(graph: Graph, target: Target | None) -> None:
-    """Before anything is written: activations in RAM, constants in flash."""
+def _fits(graph: Graph, target: Target | None, formats: Sequence[str]) -> None:
+    """Before anything is written: activations in RAM, constants and code in flash."""
     if target is None:
         return
-    arena, constants = plan.arena(graph).peak, plan.weight_bytes(graph)
-    if target.ram_bytes is not None and arena > target.ram_bytes.value:
-        _too_large(target, "the activations need", arena, "RAM", target.ram_bytes.value)
-    if target.flash_bytes is not None and constants > target.flash_bytes.value:
-        _too_large(target, "the weights alone need", constants, "flash", target.flash_bytes.value)
+    as_c = "c" in formats
+    found = fits.needs_of_integer(graph, as_c=as_c, device=target if target.flash_bytes is not None else None)
+    if target.ram_bytes is not None and found.ram_bytes > target.ram_bytes.value:
+        what = "arena and stack need" if as_c else "the activations need"
+        _too_large(target, what, found.ram_bytes, "RAM", target.ram_bytes.value)
+    if target.flash_bytes is not None and found.flash_bytes > target.flash_bytes.value:
+        what = "the weights alone need" if found.flash is None else "constants and code need"
+        _too_large(target, what, found.flash_bytes, "flash", target.flash_bytes.value)
 
 
 def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> None:
     if target is None or target.flash_bytes is None:
         return
     for name in formats:
-        path = folder / f"student{EXPORTERS[name].suffix}"
+        path = EXPORTERS[name].path(folder)
         if name in target.formats.value and path.is_file() and size_of(path) > target.flash_bytes.value:
             _too_large(target, f"{path.name} has", size_of(path), "flash", target.flash_bytes.value)
 
@@ -223,6 +230,7 @@ def _record(
     seconds: dict[str, float],
 ) -> BuildRecord:
     inexact = verify.inexact(graph)
+    memory = c.memory(graph) if EXPORTERS["c"].path(folder).exists() else plan.arena(graph)
     source: dict[str, object] = {"compile": dict(meta.provenance)}
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
@@ -242,11 +250,13 @@ def _record(
         graph=GraphSummary(
             macs=sum(plan.macs(graph).values()),
             weight_bytes=plan.weight_bytes(graph),
-            arena_bytes=plan.arena(graph).peak,
+            arena_bytes=memory.peak,
             parameters=plan.parameters(graph),
             ops=len(graph.ops),
             exact_by_construction=not inexact,
             inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+            arena_lower_bound_bytes=memory.lower_bound,
+            arena=memory.tensors,
         ),
         artifacts=_artifacts(folder),
         parity=proofs,
@@ -258,7 +268,7 @@ _KINDS = {"golden.npz": "golden", "graph.npz": "graph", "labels.txt": "labels"}
 
 
 def _artifacts(folder: Path) -> tuple[Artifact, ...]:
-    kinds = _KINDS | {f"student{row.suffix}": name for name, row in EXPORTERS.items()}
+    kinds = _KINDS | {row.path(Path()).name: name for name, row in EXPORTERS.items()}
     return tuple(
         Artifact(format=kind, path=name, sha256=sha256_of(folder / name), size_bytes=size_of(folder / name))
         for name, kind in kinds.items()

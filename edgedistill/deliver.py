@@ -26,14 +26,17 @@ from edgedistill.errors import ParityError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
+from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, plan, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
+from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
+from edgedistill.runners.cortex_m import board
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
 from edgedistill.tasks import TASKS
@@ -84,7 +87,10 @@ def deliver(
             frontend_printer.write(folder)
         pixels = np.asarray(data.test.images_NHWC)
         inputs = to_int8(pixels)
-        golden.save(golden.golden(integer, inputs[:_GOLDEN_INPUTS]), folder / "golden.npz")
+        vectors = golden.golden(integer, inputs[:_GOLDEN_INPUTS])
+        golden.save(vectors, folder / "golden.npz")
+        if "c" in formats:
+            project.write(integer, meta, vectors, EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
         (folder / "labels.txt").write_text(
             "".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8"
@@ -120,6 +126,7 @@ def deliver(
         if slower:
             run.warn(slower)
         inexact = verify.inexact(integer)
+        memory = c.memory(integer) if "c" in formats else plan.arena(integer)
         quant = integer.tensors[name].quant
         assert quant is not None
         made = BuildRecord(
@@ -149,11 +156,13 @@ def deliver(
             graph=GraphSummary(
                 macs=sum(plan.macs(integer).values()),
                 weight_bytes=plan.weight_bytes(integer),
-                arena_bytes=(c.memory(integer) if "c" in formats else plan.arena(integer)).peak,
+                arena_bytes=memory.peak,
                 parameters=plan.parameters(integer),
                 ops=len(integer.ops),
                 exact_by_construction=not inexact,
                 inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
+                arena_lower_bound_bytes=memory.lower_bound,
+                arena=memory.tensors,
             ),
             artifacts=_artifacts(folder),
             parity=proofs,
@@ -162,7 +171,9 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
         )
-        (folder / "report.html").write_text(render(made), encoding="utf-8")
+        made_up = recipe.data.source == "synthetic"
+        shown = pictures.strips(data.train.images_NHWC, data.train.labels, data.labels) if made_up else ()
+        (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
         records.save(made, folder / "record.json")
         publish(folder, out / device.name)
     broken = [row for row in proofs if row.broken]
@@ -184,7 +195,7 @@ def export(
     recipe: Recipe,
     formats: tuple[Format, ...],
 ) -> None:
-    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/."""
+    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/ with board/."""
     for name in formats:
         row = EXPORTERS[name]
         path = row.path(folder)
@@ -192,6 +203,8 @@ def export(
             onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
         else:
             row.write(integer, meta, path)
+        if name == "c":
+            board.write(path)
         if recipe.export.float32 and name not in ("coreml", "c"):
             row.write(float_graph, meta, row.path(folder, "student-float32"))
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +29,8 @@ class _Section(BaseModel):
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
-    # "digits", a folder of class folders (images, sound), parquet files, .npz, module:callable
+    # "digits", "synthetic" (no data: see [synthesis]), a folder of class folders (images, sound),
+    # parquet files, .npz, module:callable
     source: str = "digits"
     test: str | None = None  # a separate test source; without it the source's own, or a split
     validation_share: float = Field(0.1, gt=0, lt=0.5)  # of the training examples, held out by seed
@@ -49,6 +51,29 @@ class DataSection(_Section):
         return ("translate",) if self.source == "digits" else ("pad-crop", "flip")
 
 
+class SynthesisSection(_Section):
+    """Images made from the teacher alone, where data.source is "synthetic"; data.resolution is their side.
+
+    None stands for the method's own default, see synthesis.METHODS.
+    """
+
+    method: Literal["generator", "inversion"] = "generator"
+    images: int = Field(50_000, ge=100)
+    classes: int = Field(10, ge=2)  # how many the teacher knows
+    labels: tuple[str, ...] | None = None  # their names in its order; None: 0, 1, 2, ...
+    batch: int = Field(256, ge=16)
+    warmup: int = Field(20, ge=0)  # batches that a generator learns from before the first that is kept
+    steps: int | None = Field(None, ge=1)  # of gradient descent per batch
+    lr: float | None = Field(None, gt=0)
+    statistics: float | None = Field(None, ge=0)  # weight of the BatchNorm statistics
+    prior: float | None = Field(None, ge=0)  # weight of the class
+    smoothness: float | None = Field(None, ge=0)  # weight of the total variation
+    rival: float | None = Field(None, ge=0)  # weight of instructing a student that learns along; 0: none
+    rival_steps: int = Field(20, ge=1)  # of that student per batch of new images
+    contrast: float = Field(0.0, ge=0)  # weight of being unlike earlier images; costs a second teacher pass
+    width: int = Field(32, ge=4)  # of the generator
+
+
 class TeacherSection(_Section):
     """Who teaches. No spec: the built-in digits teacher."""
 
@@ -62,6 +87,18 @@ class StudentSection(_Section):
     """FAMILY[:k=v,...] or module:callable; auto: the task's first family."""
 
     spec: str = "auto"
+
+
+class LossSection(_Section):
+    """One loss of a mix, an entry of ``[[distill.losses]]``; ``edgedistill list losses`` has the names."""
+
+    name: str
+    weight: float = Field(1.0, ge=0)
+    warmup: int = Field(0, ge=0)  # epochs of float training in which the weight rises from 0
+    temperature: float | None = Field(None, gt=0)  # of losses that soften logits; None: distill.temperature
+    # "auto", "last", "STUDENT_LAYER <- TEACHER_LAYER"; none: losses on features take "auto", on pairs logits
+    taps: tuple[str, ...] = ()
+    options: dict[str, float] = Field(default_factory=dict)  # its own numbers; hinton's alpha: distill.alpha
 
 
 class DistillSection(_Section):
@@ -80,6 +117,9 @@ class DistillSection(_Section):
     clip_norm: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)  # epochs without a better validation accuracy; 0: never stop early
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    losses: tuple[LossSection, ...] = ()  # their weighted sum; none: hinton at temperature and alpha
+    cache_features: bool = False  # tapped teacher features are kept with the views, as float16
+    cache_limit: str = "4GiB"  # what they may take; more is refused
 
 
 class QuantiseSection(_Section):
@@ -112,6 +152,7 @@ class Recipe(_Section):
     seed: int = Field(0, ge=0)
     trust: bool = False  # allow pickled code in teachers and data
     data: DataSection = DataSection()
+    synthesis: SynthesisSection = SynthesisSection()
     teacher: TeacherSection = TeacherSection()
     student: StudentSection = StudentSection()
     distill: DistillSection = DistillSection()
@@ -215,6 +256,13 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
         raise InputError("a target is named twice", where=f"{where}, targets", fix="name each target once")
     if recipe.export.formats == ():
         raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
+    units.parse_bytes(recipe.distill.cache_limit, where=f"{where}, distill.cache_limit")
+    if recipe.distill.losses and not any(loss.weight for loss in recipe.distill.losses):
+        raise InputError(
+            "every weight is 0, so nothing would be learned",
+            where=f"{where}, distill.losses[].weight",
+            fix="give at least one loss a weight above 0",
+        )
     return recipe
 
 
@@ -228,4 +276,11 @@ def _toml(value: object) -> str:
             return repr(value)
         case list() | tuple():
             return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
     raise AssertionError(f"no recipe holds a {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    """An option's name is the user's text until it is looked up: in quotes where TOML wants them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)

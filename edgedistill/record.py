@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgedistill.errors import InputError
+from edgedistill.ir.plan import Placement
 
 How = Literal["measured", "emulated", "modelled", "not run"]
 
@@ -109,6 +110,8 @@ class GraphSummary(_Value):
     ops: int
     exact_by_construction: bool
     inexact_ops: tuple[str, ...] = ()
+    arena_lower_bound_bytes: int | None = None  # no plan can be smaller
+    arena: tuple[Placement, ...] = ()  # where each tensor lies, and when
 
 
 class BuildRecord(_Value):

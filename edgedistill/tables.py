@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -72,20 +73,21 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield prefix + name
         inner = _section(field.annotation)
         if inner is not None:
-            yield from keys(inner, f"{prefix}{name}.")
+            yield from keys(inner, f"{prefix}{name}{'[]' if _listed(field.annotation) else ''}.")
 
 
 def unknown_key(key: str, model: type[BaseModel], where: str) -> InputError:
     """The error for a dotted key that no file of this model may have."""
     known = list(keys(model))
-    near = _nearest(key, known)
-    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
+    wanted = re.sub(r"\[\d+\]", "[]", key)
+    near = _nearest(wanted, known)
+    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == wanted.rpartition(".")[0]]
     fix = f"did you mean {near!r}?" if near else f"known here: {', '.join(siblings or known)}"
     return InputError(f"unknown key {key!r}", where=where, fix=fix)
 
 
 def _explain(problem: ErrorDetails, model: type[BaseModel], where: str) -> InputError:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])[1:]
     kind, limits, given = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
         return unknown_key(key, model, where)
@@ -136,10 +138,14 @@ def _nearest_file(path: Path) -> str | None:
 
 
 def _section(annotation: object) -> type[BaseModel] | None:
-    """The model inside an annotation such as ``Section`` or ``Fact[int] | None``."""
-    if get_origin(annotation) in (Union, types.UnionType):
+    """The model inside an annotation such as ``Section``, ``Fact[int] | None`` or ``tuple[Section, ...]``."""
+    if get_origin(annotation) in (Union, types.UnionType, tuple):
         return next((s for s in map(_section, get_args(annotation)) if s is not None), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _listed(annotation: object) -> bool:
+    return get_origin(annotation) is tuple
 
 
 def _shown(value: object) -> str:

@@ -79,7 +79,7 @@ def tune(
             run.store.clear()
             (out / "tuning.sqlite").unlink(missing_ok=True)
         data = load_data(run, spec.resolution)
-        fits.check(trace_student(run, spec, data), targets, recipe)
+        fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )

@@ -178,9 +178,55 @@ def test_post_training_quantisation_of_the_same_student(
     assert record.accuracy.student_int8 is not None and record.accuracy.student_int8 > 0.7
 
 
+HINT = {"name": "hint", "weight": 0.1, "taps": ["blocks.0 <- layer1"]}
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_mix_of_losses_on_layers(tmp_path: Path, cached: bool) -> None:
+    """The taps follow the student into int8 training, projectors with them; nothing of them is delivered."""
+    notes = Notes()
+    changes = {
+        "data.limit": 200,
+        "distill.epochs": 2,
+        "distill.views": 1,
+        "distill.batch": 50,
+        "distill.losses": [{"name": "hinton"}, HINT, {"name": "rkd-distance"}],
+        "distill.cache_features": cached,
+        "export.formats": ["onnx"],
+    }
+    record = build(small(**changes), tmp_path, reporter=notes)["android-arm64"]
+    assert ("soft targets" in notes.stages) == cached  # live, the layers' pass gives the logits, too
+    assert [(log.stage, bool(np.isfinite(log.loss))) for log in record.epochs] == [
+        ("distill", True),
+        ("distill", True),
+        ("quantise", True),
+    ]
+    assert all(p.identical == p.values for p in record.parity if p.how == "measured")
+    (kept,) = (tmp_path / ".cache" / "distill").glob("*/losses.safetensors")
+    assert kept.stat().st_size < 2000  # one 1x1 projector
+    again = build(small(**changes, targets=["raspberry-pi-5"]), tmp_path)["raspberry-pi-5"]
+    assert again.graph == record.graph
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
+        ({"distill.losses": [{"name": "hnt"}]}, UnknownNameError, "did you mean hint"),
+        (
+            {"distill.losses": [{**HINT, "taps": ["blocks.0 <- layer3"]}]},
+            InputError,
+            r"no layer 'layer3'.*\n.*losses\[0\]\.taps\n.*layer2 \[48,4,4\]",
+        ),
+        (
+            {"distill.losses": [{**HINT, "taps": ["stem <- layer1"]}]},
+            InputError,
+            "'stem' is folded into another one in int8 training",
+        ),
+        (
+            {"distill.losses": [HINT], "distill.cache_features": True, "distill.cache_limit": "1MB"},
+            InputError,
+            r"2 view\(s\) of 1375 images at 1 layers take",
+        ),
         ({"data.source": "no/such/folder"}, DataError, "no/such/folder"),
         ({"teacher.spec": "no/such/teacher.onnx"}, TeacherError, "teacher.onnx"),
         ({"targets": ["andriod-arm64"]}, UnknownNameError, "did you mean android-arm64"),

@@ -15,12 +15,12 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("ir",),
     ("target", "recipe", "record", "evidence", "reporter", "store", "mapped"),
     ("teachers", "data", "students", "quant"),
-    ("distill", "lower"),
+    ("distill", "lower", "synthesis"),
     ("export", "read", "runners", "sizing", "tasks"),
     ("bench",),
     ("package", "report"),
     ("tuning",),
-    ("build", "compiler", "deliver", "tune", "teach"),
+    ("build", "compiler", "datafree", "deliver", "teach", "teaching", "tune"),
     ("cli", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

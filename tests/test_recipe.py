@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgedistill import recipe as recipes
@@ -54,6 +54,33 @@ def test_reads_lists_numbers_and_sections(tmp_path: Path) -> None:
             "distill.optimiser must be 'sgd', 'adamw' or 'muon'; it is 'adam'",
             "optimiser",
         ),
+        (
+            "[[distill.losses]]\nname = 'hint'\nweight = -1",
+            "distill.losses[0].weight must be at least 0; it is -1",
+            "distill.losses[0].weight",
+        ),
+        (
+            "[[distill.losses]]\nname = 'hint'\nweight = nan",
+            "distill.losses[0].weight must be a finite number",
+            "weight",
+        ),
+        (
+            "[[distill.losses]]\nname = 'hint'\nweight = 0",
+            "every weight is 0, so nothing would be learned",
+            "above 0",
+        ),
+        (
+            "[[distill.losses]]\nname = 'dkd'\ntemperature = 0",
+            "distill.losses[0].temperature must be greater than 0; it is 0",
+            "temperature",
+        ),
+        (
+            "[[distill.losses]]\nname = 'dkd'\n[[distill.losses]]\nname = 'pkt'\nwieght = 1",
+            "unknown key 'distill.losses[1].wieght'",
+            "did you mean 'distill.losses[].weight'?",
+        ),
+        ("[[distill.losses]]\nweight = 1", "the key 'distill.losses[0].name' is missing", ""),
+        ("[distill]\ncache_limit = 'much'", "'much' is not a size", "KiB"),
         ("trust = 1", "trust must be true or false; it is 1", "trust"),
         ("seed = true", "seed must be a whole number; it is true", "seed"),
         ("distill = 3", "distill must be a table; it is 3", "distill"),
@@ -102,6 +129,7 @@ def test_an_override_of_no_key_offers_the_nearest() -> None:
         recipes.resolve(None, {"distill.epochs.x": 2})
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.integers(0, 2**62),
@@ -132,7 +160,24 @@ def test_formats_follow_the_target_unless_they_are_named() -> None:
     assert "formats" not in recipes.to_toml(Recipe())
 
 
+def test_a_mix_of_losses_is_read_written_and_overridden(tmp_path: Path) -> None:
+    text = (
+        "[[distill.losses]]\nname = 'hinton'\ntemperature = 3\n"
+        "[[distill.losses]]\nname = 'hint'\nweight = 2\ntaps = ['a <- b']\n"
+        "options = { 'od d' = 1, x = 0.5 }\n"
+    )
+    found = recipes.load(write(tmp_path, text))
+    first, second = found.distill.losses
+    assert (first.weight, first.temperature, second.temperature) == (1.0, 3.0, None)
+    assert second.options == {"od d": 1.0, "x": 0.5} and second.taps == ("a <- b",)
+    again = recipes.parse_toml(recipes.to_toml(found), Recipe, "text")
+    assert again == found and recipes.sha256(again) == recipes.sha256(found) != recipes.sha256(Recipe())
+    other = recipes.resolve(tmp_path / "recipe.toml", {"distill.losses": [{"name": "pkt"}]})
+    assert [loss.name for loss in other.distill.losses] == ["pkt"]
+
+
 def test_the_schema_knows_the_limits() -> None:
     schema = recipes.json_schema()
     assert schema["$defs"]["DistillSection"]["properties"]["temperature"]["exclusiveMinimum"] == 0
+    assert schema["$defs"]["LossSection"]["properties"]["weight"]["minimum"] == 0
     json.dumps(schema)

@@ -59,7 +59,7 @@ def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
     if reason is not None:
         return Parity(runtime=runtime, artifact=C, how="not run", note=reason)
     got, compiler = c_here.run(folder / C, x)
-    return _parity(runtime, "measured", x, expected, got, compiler)
+    return proof(runtime, "measured", x, expected, got, compiler)
 
 
 def on_device(
@@ -104,7 +104,7 @@ def on_device(
         return OnDevice(Parity(runtime=runtime, artifact=C, how="not run", note=reason), rows)
     found = cortex_m.run(folder / C, device, x, cc=cc)
     runtime = f"{runtime}, {found.emulator}"
-    parity = _parity(runtime, "emulated", x, expected, found.outputs, found.compiler)
+    parity = proof(runtime, "emulated", x, expected, found.outputs, found.compiler)
     return OnDevice(parity, (*_counted(found, runtime, device), *_estimates(found, runtime, device)))
 
 
@@ -167,7 +167,8 @@ def _too_large(graph: Graph | None) -> str | None:
     return f"{macs:,} MACs are too many to emulate, {MOST_MACS:,} the most" if macs > MOST_MACS else None
 
 
-def _parity(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, compiler: str) -> Parity:
+def proof(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, words: str) -> Parity:
+    """The row of what C files answered to ``x``, against the interpreter's ``expected`` [N, ...]."""
     size = expected.size // max(1, len(expected))
     same_size = got.shape == (len(expected), size)
     identical, values, worst, flips = compare(expected, got.reshape(expected.shape) if same_size else got)
@@ -179,7 +180,7 @@ def _parity(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, 
         identical=identical,
         max_lsb=worst,
         top1_flips=flips,
-        note=f"{len(x)} inputs, {compiler}",
+        note=f"{len(x)} inputs, {words}",
     )
 
 

@@ -1,13 +1,23 @@
-"""The command ``bench``: measures a finished build on this machine."""
+"""The command ``bench``: measures a finished build on this machine, or on a board."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
+from edgedistill.errors import InputError, ParityError
+
+if TYPE_CHECKING:
+    from edgedistill.bench.emulated import OnDevice
+    from edgedistill.record import Measurement, Parity
+    from edgedistill.target import Target
+
+HERE = "here"
+QEMU_SERIAL = "qemu-serial"
 
 
 def bench(
@@ -18,6 +28,14 @@ def bench(
             "--target", "-t", metavar="NAME", help="Its number of threads; a microcontroller's emulator."
         ),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="WHERE",
+            help="here; a board, serial:PORT[@BAUD]; or qemu-serial, the target's emulator.",
+        ),
+    ] = HERE,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Calls that are timed.")] = 200,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Calls before, not counted.")] = 20,
     threads: Annotated[
@@ -32,18 +50,26 @@ def bench(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Measures latency, memory and size on this machine, int8 beside float32."""
+    """Measures latency, memory and size on this machine, int8 beside float32; or a board's bytes and time."""
     from edgedistill import target as devices
 
     device = devices.load(target) if target else None
     if threads is None:
         threads = device.threads.value if device is not None and device.threads is not None else 1
 
+    if on != HERE:
+        answered = _on_board(path, on, device, runs, warmup, cc, trust)
+        _print(answered.measurements, quiet, json_)
+        _print_verdict(answered.parity, quiet, json_)
+        if answered.parity.broken:
+            fix = "flash this build's C files; if it stays so, compile them with -DEDGE_PORTABLE"
+            raise ParityError(answered.parity.difference, where=on, fix=fix)
+        return
+
     from edgedistill.bench import emulated
     from edgedistill.bench.files import GRAPH, split
     from edgedistill.bench.measure import bench_dir, slower_than_float
     from edgedistill.ir import serial
-    from edgedistill.report.people import figure, parity_words
 
     folder, _ = split(path)
     on_device = None
@@ -52,20 +78,54 @@ def bench(
     found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
     if on_device is not None:
         found = (*found, *on_device.measurements)
-    if json_:
-        print_json([m.model_dump(mode="json") for m in found])
+    _print(found, quiet, json_)
+    if quiet or json_:
         return
-    if quiet:
-        return
-    rows = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
-    print_table(("quantity", "value", "file", "runtime", "how", "note"), rows)
     graph = serial.load(folder / GRAPH) if (folder / GRAPH).exists() else None
     slower = slower_than_float(found, graph, threads) if on_device is None else None
     if slower:
         console().print(f"warning: {slower}", style="yellow", markup=False)
     if on_device is not None:
-        words = f"{on_device.parity.runtime}: {parity_words(on_device.parity)} ({on_device.parity.note})"
-        console().print(words, markup=False)
+        _print_verdict(on_device.parity, quiet, json_)
     elif device is not None:
         words = f"measured on this machine; for figures of a {device.title}, run this there"
         console().print(words, style="dim", markup=False)
+
+
+def _on_board(
+    path: Path, on: str, device: Target | None, runs: int, warmup: int, cc: str, trust: bool
+) -> OnDevice:
+    """A board alone: nothing of this machine is measured beside it."""
+    from edgedistill.bench import board
+    from edgedistill.bench.files import split
+    from edgedistill.runners.serial_board import SCHEME, parse_port
+
+    folder, _ = split(path)
+    if on.startswith(SCHEME):
+        port, baud = parse_port(on.removeprefix(SCHEME))
+        return board.on_board(folder, port, baud, device, runs=runs, warmup=warmup)
+    if on != QEMU_SERIAL:
+        fix = f"{HERE}, {QEMU_SERIAL} or {SCHEME}PORT[@BAUD], such as {SCHEME}/dev/ttyACM0"
+        raise InputError(f"nothing can be measured on {on!r}", where="--on", fix=fix)
+    if device is None:
+        fix = "name it with --target, such as --target cortex-m4"
+        raise InputError("an emulator belongs to a target", where=f"--on {on}", fix=fix)
+    return board.on_emulated_board(folder, device, runs=runs, warmup=warmup, cc=cc, trust=trust)
+
+
+def _print(found: Sequence[Measurement], quiet: bool, json_: bool) -> None:
+    from edgedistill.report.people import figure
+
+    if json_:
+        print_json([m.model_dump(mode="json") for m in found])
+    elif not quiet:
+        rows = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
+        print_table(("quantity", "value", "file", "runtime", "how", "note"), rows)
+
+
+def _print_verdict(parity: Parity, quiet: bool, json_: bool) -> None:
+    from edgedistill.report.people import parity_words
+
+    if quiet or json_:
+        return
+    console().print(f"{parity.runtime}: {parity_words(parity)} ({parity.note})", markup=False)

@@ -24,6 +24,7 @@ def build(
     recipe: choices.RecipeFile = None,
     teacher: choices.Teacher = None,
     data: choices.Data = None,
+    test_data: choices.TestData = None,
     trust: choices.Trust = None,
     student: choices.Student = None,
     epochs: Annotated[
@@ -96,6 +97,7 @@ def build(
         "targets": choices.targets(target),
         "teacher.spec": teacher,
         "data.source": data,
+        "data.test": test_data,
         "student.spec": student,
         "distill.epochs": epochs,
         "quantise.epochs": quantise_epochs,
@@ -111,7 +113,8 @@ def build(
         for text in budget or ()
         for key, value in choices.pairs(text, "--budget", "latency=2ms").items()
     ]
-    chosen = choices.chosen(recipe, set_, {**given, **dict(limited)})
+    imagined = _synthesis(data) if data is not None and data.startswith("synthetic:") else {}
+    chosen = choices.chosen(recipe, set_, {**given, **imagined, **dict(limited)})
 
     from edgedistill import recipe as recipes
     from edgedistill.build import build as run
@@ -159,3 +162,13 @@ def _next_steps(target: str) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _synthesis(data: str) -> dict[str, object]:
+    """``synthetic:images=20000,resolution=32`` as keys of the recipe."""
+    source, _, options = data.partition(":")
+    found = choices.pairs(options, "--data", "synthetic:images=20000")
+    texts = [
+        f"{'data' if key == 'resolution' else 'synthesis'}.{key}={value}" for key, value in found.items()
+    ]
+    return {"data.source": source, **choices.set_keys(texts)}

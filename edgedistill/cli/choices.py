@@ -34,7 +34,16 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="Folder of class folders, parquet, .npz, or module:callable.",
+        help="Folder of class folders, parquet, .npz, module:callable, or synthetic[:KEY=VALUE,...].",
+        rich_help_panel=DATA,
+    ),
+]
+TestData = Annotated[
+    str | None,
+    typer.Option(
+        "--test-data",
+        metavar="PATH",
+        help="What the finished student is tested on, if not a part of --data.",
         rich_help_panel=DATA,
     ),
 ]

@@ -80,13 +80,12 @@ def _show(done: Compiled) -> None:
     from edgedistill.ir import plan
 
     graph, to = done.record.graph, console()
-    memory = plan.arena(done.graph)
     fullest = plan.fullest(done.graph)
     rows = [
         ("operators", f"{graph.ops}"),
         ("multiply-accumulates", f"{graph.macs:,}"),
         ("weights and tables", f"{graph.weight_bytes:,} bytes ({units.format_bytes(graph.weight_bytes)})"),
-        ("arena", f"{memory.peak:,} bytes; no plan is below {memory.lower_bound:,}"),
+        ("arena", f"{graph.arena_bytes:,} bytes; no plan is below {graph.arena_lower_bound_bytes or 0:,}"),
         ("fullest at", fullest),
         *((artifact.path, f"{artifact.size_bytes:,} bytes") for artifact in done.record.artifacts),
     ]

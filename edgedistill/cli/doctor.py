@@ -31,6 +31,7 @@ _OPTIONAL = {
     "transformers": "teachers hf:NAME: pip install 'edgedistill[hf]'",
     "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
     "soundfile": "clips in FLAC, and wav files other than 16-bit PCM: pip install 'edgedistill[audio]'",
+    "pyserial": "boards on a serial line: pip install 'edgedistill[serial]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }
 
@@ -78,8 +79,8 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
-        if row.programs:
-            continue  # each has a line of its own below
+        if row.suffix == "c/":
+            continue  # what runs C files has lines of its own
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
@@ -95,14 +96,17 @@ def _checks(out: Path) -> Iterator[Check]:
 
 def _firmware() -> Iterator[Check]:
     """What compiles and runs models in C."""
-    from edgedistill.runners import c_here, cortex_m
+    from edgedistill.runners import aarch64, c_here, cortex_m
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
-    for program in (cortex_m.CC, cortex_m.QEMU):
-        reason = cortex_m.missing(program)
-        purpose = "only needed for emulated microcontrollers"
-        yield Check(program, "missing" if reason else "good", f"{reason}; {purpose}" if reason else "found")
+    wanted = {
+        **{name: (cortex_m.missing(name), "microcontrollers") for name in (cortex_m.CC, cortex_m.QEMU)},
+        **{name: (aarch64.missing(name), "64-bit Arm") for name in aarch64.PACKAGES},
+    }
+    for program, (reason, what) in wanted.items():
+        detail = f"{reason}; only needed for emulated {what}" if reason else "found"
+        yield Check(program, "missing" if reason else "good", detail)
 
 
 def _version(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The command ``inspect``: the integer graph of a finished build, operator by operator."""
+"""The command ``inspect``: the integer graph of a finished build, its operators, and its memory as a map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Prints the integer graph: operators, shapes, scales, memory, and what is exact by construction."""
-    from edgedistill.ir import plan, serial, verify
+    from dataclasses import asdict
+
+    from edgedistill.export import EXPORTERS, c
+    from edgedistill.ir import memory_map, plan, serial, verify
     from edgedistill.ir.text import text
 
     file = path / "graph.npz" if path.is_dir() else path
@@ -27,6 +30,8 @@ def inspect(
         fix = f"give {file.parent / 'graph.npz'}, from which every model of a build is printed"
         raise InputError(f"a graph is not read from {file.suffix or 'such'} files", where=str(file), fix=fix)
     graph = serial.load(file)
+    as_c = EXPORTERS["c"].path(file.parent).is_dir()  # fused and in place, as the C files use it
+    memory = c.memory(graph) if as_c else plan.arena(graph)
     if json_:
         macs = plan.macs(graph)
         print_json(
@@ -38,7 +43,9 @@ def inspect(
                 "macs": sum(macs.values()),
                 "parameters": plan.parameters(graph),
                 "weight_bytes": plan.weight_bytes(graph),
-                "arena_bytes": plan.arena(graph).peak,
+                "arena_bytes": memory.peak,
+                "arena_lower_bound_bytes": memory.lower_bound,
+                "arena": [asdict(placement) for placement in memory.tensors],
                 "ops": [
                     {"kind": op.kind, "name": op.name, "inputs": op.inputs, "outputs": op.outputs}
                     for op in graph.ops
@@ -47,4 +54,6 @@ def inspect(
             }
         )
     elif not quiet:
-        console().print(text(graph), markup=False, soft_wrap=True)
+        how = "as the C files use it" if as_c else "operator by operator"
+        shown = f"{text(graph)}\n{memory_map.text(memory, how)}"
+        console().print(shown, markup=False, soft_wrap=True)

@@ -66,7 +66,17 @@ def _students() -> Rows:
 def _losses() -> Rows:
     from edgedistill.distill.losses import LOSSES
 
-    return (("name", "what it is", "source"), *((n, loss.summary, loss.source) for n, loss in LOSSES.items()))
+    rows = (
+        (
+            name,
+            f"{loss.summary}: {loss.equation}",
+            ", ".join(loss.needs),
+            ",".join(f"{k}={v:g}" for k, v in loss.options.items()) or "none",
+            loss.source,
+        )
+        for name, loss in LOSSES.items()
+    )
+    return (("name", "what it is: equation", "needs", "options", "source"), *rows)
 
 
 def _searches() -> Rows:

@@ -13,6 +13,8 @@ import numpy as np
 from edgedistill.data import (
     audio,
     callables,
+    checks,
+    decode,
     digits,
     folder,
     npz,
@@ -21,12 +23,12 @@ from edgedistill.data import (
     prepare_sound,
     python,
 )
-from edgedistill.data.source import Source
+from edgedistill.data.source import Source, arrays_identity
 from edgedistill.data.types import ImageData, Split
 from edgedistill.errors import DataError, UnknownNameError
 from edgedistill.recipe import DataSection
 
-__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load", "task_of"]
+__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load", "load_test", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class SourceKind:
 
 SOURCES: Mapping[str, SourceKind] = {
     "digits": SourceKind("digits", "built in: 1,797 grey images of 8x8 pixels, 10 classes"),
+    "synthetic": SourceKind(
+        "synthetic[:KEY=VALUE,...]", "no data: images are made from the teacher ([synthesis] of the recipe)"
+    ),
     "folder": SourceKind(
         "FOLDER",
         "one folder per class with JPEG, PNG, WebP, BMP or GIF files; train/ val/ test/ above if there",
@@ -91,6 +96,36 @@ def load(
     return prepared(source, section, seed, cache / "data" / key, progress)
 
 
+def load_test(
+    spec: str, shape: tuple[int, int, int], *, cache: Path, trust: bool = False
+) -> tuple[Split, tuple[str, ...], str]:
+    """The test images of a source, all of it where it has no test split, with class names and fingerprint.
+
+    Args:
+        spec: as data.test.
+        shape: (H, W, C) of the decoded images.
+        cache: where the built-in digits are divided, which are the one source without a file to name.
+        trust: allow pickled arrays in .npz files.
+
+    Raises:
+        DataError: no such source, or a broken image in it.
+    """
+    if spec == "digits":
+        data = load(DataSection(source=spec, resolution=shape[0]), seed=0, cache=cache)
+        return data.test, data.labels, data.fingerprint
+    source = _read(spec, trust)
+    pool = source.test or source.train
+    if source.sound:
+        raise DataError("this is sound, not images", where=spec, fix="give test images")
+    images = np.zeros((len(pool), *shape), dtype=np.uint8)
+    rows = {i: (images, i) for i in range(len(pool))}
+    broken = decode.decode(pool, rows, decode.Geometry(*shape))
+    if broken:
+        text = checks.broken_text(list(broken.values()), len(pool))
+        raise DataError(text, where=spec, fix="repair or remove these files")
+    return Split(images, pool.labels), source.labels, arrays_identity(images, pool.labels)
+
+
 def task_of(spec: str) -> str:
     """The row of tasks.TASKS that a data source belongs to; sources that cannot be used count as images."""
     path = Path(spec).expanduser()
@@ -120,7 +155,9 @@ def _read(spec: str, trust: bool, group: str | None = None) -> Source:
         return python.read(spec)
     if "/" not in spec and "\\" not in spec and "." not in spec:
         raise UnknownNameError(
-            "data source", spec, ["digits", "FOLDER", "FILE.parquet", "FILE.npz", "module:callable"]
+            "data source",
+            spec,
+            ["digits", "synthetic", "FOLDER", "FILE.parquet", "FILE.npz", "module:callable"],
         )
     raise DataError("no such file or folder", where=spec, fix="check the path (data.source or --data)")
 

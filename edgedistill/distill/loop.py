@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +18,18 @@ from torch import Tensor, nn
 from edgedistill.data.types import ImageData
 from edgedistill.distill import precision
 from edgedistill.distill.evaluate import to_input, top1
-from edgedistill.distill.losses import hard_labels, hinton
+from edgedistill.distill.mix import Batch, LossMix, simple
 from edgedistill.distill.optimisers import OPTIMISERS
-from edgedistill.distill.views import Views
+from edgedistill.distill.views import Logits, Views
 from edgedistill.errors import GateError
 from edgedistill.record import EpochLog
 from edgedistill.reporter import Reporter
 from edgedistill.store import atomic_write
+from edgedistill.teachers.hooks import watching
+from edgedistill.teachers.types import Inside
 
-Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 AfterEpoch = Callable[[Sequence[EpochLog]], None]  # of all epochs so far
+_DIVERGED = 1e4  # times the first step's loss (or 1): a cross-entropy of random answers is ln(classes)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class _State:
     best: float = -1.0
     stale: int = 0
     precision: str = "float32"
+    first_loss: float | None = None
     logs: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -84,6 +87,8 @@ def fit(
     *,
     views: Views | None = None,
     teacher: Logits | None = None,
+    inside: Inside | None = None,
+    mix: LossMix | None = None,
     after_epoch: AfterEpoch | None = None,
 ) -> tuple[EpochLog, ...]:
     """Trains ``net`` in place and leaves averaged weights in it.
@@ -96,22 +101,32 @@ def fit(
         net: float32 [N, C, H, W] -> logits [N, classes].
         workdir: holds the checkpoint; a second call with the same arguments goes on from it.
         views: cached augmented images and soft targets; without them images are augmented
-            live and ``teacher`` (if alpha > 0) is asked for each batch.
+            live and ``teacher`` (if a loss wants its logits) is asked for each batch.
+        inside: the teacher with its layers; asked once a batch if losses tap layers that
+            ``views`` don't hold.
+        mix: the losses, trained in place along with ``net``; None: Hinton's, or the labels
+            alone without a teacher.
         after_epoch: is told of each epoch once its checkpoint is kept; what it raises ends the training.
 
     Raises:
-        GateError: the loss is not a number any more.
+        GateError: the loss is not a number any more, or has grown beyond return. The checkpoint of
+            the last finished epoch stays.
     """
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
-    optimiser = OPTIMISERS[schedule.optimiser](net, schedule.lr, schedule.weight_decay)
+    if mix is None:
+        taught = views is not None or teacher is not None
+        mix = simple(schedule.temperature, schedule.alpha if taught else 0.0)
+    learner = nn.ModuleList([net, mix])
+    optimiser = OPTIMISERS[schedule.optimiser](learner, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: v.clone() for k, v in average.items()}
     checkpoint, state = workdir / "checkpoint.pt", _State()
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         net.load_state_dict(saved["net"])
+        mix.load_state_dict(saved["mix"])
         optimiser.load_state_dict(saved["optimiser"])
         average, best, state = saved["average"], saved["best"], _State(**saved["state"])
         reporter.note(f"resumes after epoch {state.epoch}")
@@ -125,31 +140,23 @@ def fit(
         torch.manual_seed(schedule.seed * 100_003 + state.epoch)
         net.train()
         lr = 0.0
-        for i, (x, soft, y) in enumerate(_batches(data, schedule, state.epoch, views, teacher)):
+        rising = state.epoch if schedule.stage == "distill" else None
+        for i, (x, known) in enumerate(_batches(data, schedule, state.epoch, mix, views, teacher, inside)):
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            with precision.autocast(state.precision):
+            with precision.autocast(state.precision), watching(net, mix.student_layers) as layers:
                 out = net(x)
-            out = out.float()
-            loss = (
-                hard_labels(out, y)
-                if soft is None
-                else hinton(out, soft, y, schedule.temperature, schedule.alpha)
-            )
+            parts = mix(out.float(), layers, known, rising)
+            loss = torch.stack(list(parts.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), schedule.clip_norm)
+            norm = nn.utils.clip_grad_norm_(learner.parameters(), schedule.clip_norm)
+            losses.append(float(loss.detach()))
+            _check(parts, losses[-1], float(norm), state, schedule, i)
             optimiser.step()
             state.step += 1
             _update_average(average, net, min(schedule.ema, (1 + state.step) / (10 + state.step)))
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise GateError(
-                    f"the loss became {losses[-1]} in epoch {state.epoch + 1}, step {i + 1}",
-                    where=schedule.stage,
-                    fix=f"lower {schedule.stage}.lr (now {schedule.lr:g}); check the teacher's outputs",
-                )
             rate = (i + 1) * schedule.batch / (time.perf_counter() - started)
             reporter.progress(
                 state.epoch * per_epoch + i + 1,
@@ -183,6 +190,7 @@ def fit(
             checkpoint,
             {
                 "net": net.state_dict(),
+                "mix": mix.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "average": average,
                 "best": best,
@@ -196,25 +204,68 @@ def fit(
     return tuple(EpochLog(**log) for log in state.logs)
 
 
+def _check(
+    parts: Mapping[str, Tensor], loss: float, norm: float, state: _State, schedule: Schedule, step: int
+) -> None:
+    """Stops before the step is taken, so that nothing spoilt is ever kept."""
+    if state.first_loss is None:
+        state.first_loss = loss
+    if math.isfinite(loss) and math.isfinite(norm):
+        if loss <= _DIVERGED * max(state.first_loss, 1.0):
+            return
+        what = f"the loss grew from {state.first_loss:.3g} to {loss:.3g}"
+    elif math.isfinite(loss):
+        what = f"the gradient's length became {norm} (at a loss of {loss:.3g})"
+    else:
+        what = f"the loss became {loss}"
+    sizes = {name: abs(float(part.detach())) for name, part in parts.items()}
+    worst = max(sizes, key=lambda name: sizes[name] if math.isfinite(sizes[name]) else math.inf)
+    several = f", or the weight of {worst}, the largest part" if len(parts) > 1 else ""
+    kept = f"; the state after epoch {state.epoch} is kept" if state.epoch else ""
+    raise GateError(
+        f"{what} in epoch {state.epoch + 1}, step {step + 1}",
+        where=f"{schedule.stage}{kept}",
+        fix=f"lower {schedule.stage}.lr (now {schedule.lr:g}){several}; check the teacher's outputs",
+    )
+
+
 def _batches(
-    data: ImageData, schedule: Schedule, epoch: int, views: Views | None, teacher: Logits | None
-) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    data: ImageData,
+    schedule: Schedule,
+    epoch: int,
+    mix: LossMix,
+    views: Views | None,
+    teacher: Logits | None,
+    inside: Inside | None,
+) -> Iterator[tuple[Tensor, Batch]]:
     """Whole batches of a permutation that depends on the seed and the epoch alone."""
     rng = np.random.default_rng((schedule.seed, epoch, schedule.stage == "quantise"))
     order = rng.permutation(len(data.train))
     size = min(schedule.batch, len(order))
+    layers = tuple(mix.teacher_layers)
     for start in range(0, len(order) - size + 1, size):
         indices = np.sort(order[start : start + size])
         soft: NDArray[np.float32] | None = None
+        features: Mapping[str, NDArray[np.floating]] = {}
         if views is not None:
-            images, soft = views.batch(epoch, indices, schedule.seed)
+            images, soft, features = views.batch(epoch, indices, schedule.seed)
         else:
             images = data.train.augmented(indices, schedule.augment, rng)
-            soft = teacher(images) if teacher is not None and schedule.alpha > 0 else None
+        if not features.keys() >= set(layers):  # one pass of the teacher serves all losses
+            assert inside is not None
+            answers = inside(images, layers)
+            soft, features = answers.logits if soft is None else soft, answers.features
+        elif soft is None and mix.wants_logits:
+            assert teacher is not None
+            soft = teacher(images)
         yield (
             to_input(images),
-            None if soft is None or schedule.alpha == 0 else torch.from_numpy(np.ascontiguousarray(soft)),
-            torch.from_numpy(data.train.labels[indices]),
+            Batch(
+                soft=None if soft is None else torch.from_numpy(np.ascontiguousarray(soft)),
+                labels=torch.from_numpy(data.train.labels[indices]),
+                indices=torch.from_numpy(indices),
+                teacher={name: torch.from_numpy(features[name]).float() for name in layers},
+            ),
         )
 
 

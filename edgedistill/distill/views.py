@@ -1,24 +1,27 @@
 """Augmented views of the training images with the teacher's answers, computed once and kept.
 
 A teacher's forward pass costs several times a small student's training step. So K augmented
-views of every image are drawn once, shown to the teacher, and stored with its logits; each
-epoch then only gathers. Both files are memory-mapped; a broken-off computation goes on
-where it stopped.
+views of every image are drawn once, shown to the teacher, and stored with its logits (and, when
+asked, with what layers of it answered, as float16); each epoch then only gathers. The files are
+memory-mapped; a broken-off computation goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.data.types import Split
+from edgedistill.errors import InputError
 from edgedistill.mapped import new_array
 from edgedistill.reporter import Reporter
+from edgedistill.teachers.types import Inside
+from edgedistill.units import format_bytes
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _CHUNK = 500
@@ -30,16 +33,35 @@ class Views:
 
     images: NDArray[np.uint8]
     logits: NDArray[np.float32]
+    features: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)  # by layer, [K, N, ...]
 
     def batch(
         self, epoch: int, indices: NDArray[np.int64], seed: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, NDArray[np.float16]]]:
         """The view of each image that belongs to ``epoch``: every image meets its K views in turn."""
         offsets: NDArray[np.int64] = np.random.default_rng((seed, 0x51EE)).integers(
             len(self.images), size=(self.images.shape[1],)
         )
         view = (offsets[indices] + epoch) % len(self.images)
-        return self.images[view, indices], self.logits[view, indices]
+        features = {name: values[view, indices] for name, values in self.features.items()}
+        return self.images[view, indices], self.logits[view, indices], features
+
+
+def check_size(layers: Mapping[str, tuple[int, ...]], views: int, images: int, limit_bytes: int) -> None:
+    """Holds the features of ``layers``, shapes by name, against what they may take.
+
+    Raises:
+        InputError: they would take more.
+    """
+    needed = views * images * 2 * sum(int(np.prod(shape)) for shape in layers.values())
+    if needed > limit_bytes:
+        raise InputError(
+            f"{views} view(s) of {images} images at {len(layers)} layers take {format_bytes(needed)}, "
+            f"the limit is {format_bytes(limit_bytes)}",
+            where="distill.cache_limit",
+            fix="tap fewer or smaller layers, lower distill.views, raise distill.cache_limit, "
+            "or set distill.cache_features = false: the teacher is then asked for each batch",
+        )
 
 
 def compute(
@@ -51,38 +73,60 @@ def compute(
     augmentations: Sequence[str],
     seed: int,
     reporter: Reporter,
+    *,
+    inside: Inside | None = None,
+    layers: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Views:
     """Fills ``folder`` with ``count`` views and returns them, resuming what is there.
 
     Args:
         folder: a scratch folder of this very data set, teacher, augmentation and seed.
+        inside: the teacher with its layers, asked for those in ``layers`` (names and shapes).
     """
     n = len(split)
+    layers = layers or {}
     done_file = folder / "done.json"
-    whole = all((folder / name).exists() for name in ("images.npy", "logits.npy", "done.json"))
+    files = files_of(layers)
+    whole = all((folder / name).exists() for name in (*files, "done.json"))
     done = int(json.loads(done_file.read_text())["chunks"]) if whole else 0
-    shapes = {"images": (count, *split.images_NHWC.shape), "logits": (count, n, classes)}
     if done:
-        images, answers = (np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes)
+        arrays = [np.load(folder / name, mmap_mode="r+") for name in files]
     else:
-        images = new_array(folder / "images.npy", np.uint8, shapes["images"])
-        answers = new_array(folder / "logits.npy", np.float32, shapes["logits"])
+        shapes = (split.images_NHWC.shape[1:], (classes,), *layers.values())
+        types = (np.uint8, np.float32, *[np.float16] * len(layers))
+        arrays = [
+            new_array(folder / name, dtype, (count, n, *shape))
+            for name, dtype, shape in zip(files, types, shapes, strict=True)
+        ]
     starts = [(view, start) for view in range(count) for start in range(0, n, _CHUNK)]
     for i, (view, start) in enumerate(starts):
         if i < done:
             continue
         part = slice(start, min(start + _CHUNK, n))
         rng = np.random.default_rng((seed, view, start))
-        images[view, part] = split.augmented(part, augmentations, rng)
-        answers[view, part] = logits(np.asarray(images[view, part]))
+        arrays[0][view, part] = split.augmented(part, augmentations, rng)
+        seen = np.asarray(arrays[0][view, part])
+        if layers and inside is not None:
+            answers = inside(seen, tuple(layers))
+            parts = [answers.logits, *(answers.features[name] for name in layers)]
+        else:
+            parts = [logits(seen)]
+        for array, values in zip(arrays[1:], parts, strict=True):
+            array[view, part] = values
         if i % 20 == 19 or i + 1 == len(starts):
-            images.flush()
-            answers.flush()
+            for array in arrays:
+                array.flush()
             done_file.write_text(json.dumps({"chunks": i + 1}))
         reporter.progress(i + 1, len(starts), {"views": f"{view + 1}/{count}"})
-    return Views(images, answers)
+    return Views(arrays[0], arrays[1], dict(zip(layers, arrays[2:], strict=True)))
 
 
-def load(folder: Path) -> Views:
+def load(folder: Path, layers: Sequence[str] = ()) -> Views:
     """A finished cache, memory-mapped and read-only."""
-    return Views(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "logits.npy", mmap_mode="r"))
+    images, logits, *features = (np.load(folder / name, mmap_mode="r") for name in files_of(layers))
+    return Views(images, logits, dict(zip(layers, features, strict=True)))
+
+
+def files_of(layers: Iterable[str]) -> tuple[str, ...]:
+    """The names of a cache's files; a layer's name may hold what a file's may not."""
+    return ("images.npy", "logits.npy", *(f"feature-{i}.npy" for i, _ in enumerate(layers)))

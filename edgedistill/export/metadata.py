@@ -26,9 +26,14 @@ class Metadata:
     provenance: Mapping[str, str] = field(default_factory=dict)  # recipe hash, teacher, data, licence
 
     @property
+    def is_sound(self) -> bool:
+        """Whether the input is what the sound front end makes of samples."""
+        return "front_end" in self.provenance
+
+    @property
     def input_noun(self) -> str:
         """What one value of the input is."""
-        return "feature" if "front_end" in self.provenance else "pixel"
+        return "feature" if self.is_sound else "pixel"
 
 
 def remarks(graph: Graph, scales: bool = False) -> dict[str, dict[str, str | float | bool]]:

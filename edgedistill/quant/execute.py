@@ -63,7 +63,8 @@ class GraphNet(nn.Module):
     """Executes a float graph; with ``qparams``, in the deployed int8 arithmetic.
 
     ``forward`` takes real input values [N, C, H, W] and gives real logits [N, classes].
-    Learned weights and biases are parameters named after the operators.
+    Learned weights and biases are parameters named after the operators. ``outputs`` holds an
+    identity for each operator, on which a forward hook sees its values (in int8 mode ``c``).
     """
 
     def __init__(self, graph: Graph, qparams: Mapping[str, QParams] | None = None) -> None:
@@ -71,6 +72,7 @@ class GraphNet(nn.Module):
         self.graph = graph
         self.qparams = dict(qparams) if qparams is not None else None
         self.weights = nn.ParameterDict()
+        self.outputs = nn.ModuleDict({f"{_key(op)}/y": nn.Identity() for op in graph.ops})
         for op in graph.ops:
             if isinstance(op.attrs, _WEIGHTED):
                 learned = not getattr(op.attrs, "constant", False)
@@ -88,12 +90,18 @@ class GraphNet(nn.Module):
         last_use = {name: i for i, op in enumerate(self.graph.ops) for name in op.inputs}
         for i, op in enumerate(self.graph.ops):
             step = self._float if self.qparams is None else self._integer
-            values[op.outputs[0]] = step(op, [values[n] for n in op.inputs if n in values])
+            y = step(op, [values[n] for n in op.inputs if n in values])
+            values[op.outputs[0]] = self.outputs[f"{_key(op)}/y"](y)
             for name in op.inputs:
                 if last_use[name] == i and name not in self.graph.outputs:
                     values.pop(name, None)
         y = values[self.graph.outputs[0]]
         return y if self.qparams is None else y * float(self.qparams[self.graph.outputs[0]].scale[0])
+
+    def scale_of(self, output: str) -> float:
+        """What the values at ``outputs.NAME`` are multiplied by to be real values."""
+        op = next(op for op in self.graph.ops if output == f"outputs.{_key(op)}/y")
+        return 1.0 if self.qparams is None else float(self.qparams[op.outputs[0]].scale[0])
 
     def trained(self) -> Graph:
         """The float graph with the present weights."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import people, svg
+from edgedistill.report import memory, people, svg
 from edgedistill.report.guidance import guidance
+from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
 
 MAX_PAIRS = 8  # most confused pairs that are listed
@@ -30,12 +31,14 @@ class Card:
     tone: str = "plain"
 
 
-def render(record: BuildRecord) -> str:
-    """The page as HTML text: no script, no request to any network."""
+def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
+    """The page as HTML text: no script, no request to any network. ``strips``: synthetic training images."""
     return template("report.html.j2").render(
         r=record,
         title=f"{record.target} — edgedistill",
         sentence=_sentence(record),
+        strips=strips,
+        imagined=_imagined(record),
         cards=_cards(record),
         guidance=guidance(record),
         accuracy=_accuracy_rows(record),
@@ -47,6 +50,9 @@ def render(record: BuildRecord) -> str:
         ),
         confusion_chart=svg.confusion(record.confusion, record.labels),
         pairs=_confused_pairs(record),
+        memory_chart=memory.picture(
+            record.graph.arena, record.graph.arena_bytes, record.graph.arena_lower_bound_bytes or 0
+        ),
         recipe=tuple(_flatten(record.recipe)),
         percentiles=_percentiles,
         quantity=_quantity,
@@ -66,7 +72,7 @@ def _sentence(record: BuildRecord) -> str:
         )
         parts.append(
             f"The int8 student answers {people.percent(a.student_int8)} of "
-            f"{people.count(a.test_images)} test images right{against}"
+            f"{people.count(a.test_images)} {_examined(record)}{against}"
         )
     int8, real = people.primary_size(record)
     if int8:
@@ -81,6 +87,16 @@ def _sentence(record: BuildRecord) -> str:
     if not parts:
         return "Nothing was measured in this build."
     return " ".join(part[0].upper() + part[1:] + "." for part in parts)
+
+
+def _imagined(record: BuildRecord) -> bool:
+    """Whether the test images, too, were synthetic, so that accuracy is agreement with the teacher."""
+    data = record.recipe.get("data")
+    return isinstance(data, Mapping) and data.get("source") == "synthetic" and not data.get("test")
+
+
+def _examined(record: BuildRecord) -> str:
+    return "synthetic images as its teacher does" if _imagined(record) else "test images right"
 
 
 def _cards(record: BuildRecord) -> tuple[Card, ...]:

@@ -126,6 +126,19 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
+        "serial": RunnerRow(
+            text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
+            suffix="c/",
+            libraries=("serial",),
+            where="edgedistill.runners.serial_board:SerialBoard",
+        ),
+        "aarch64": RunnerRow(
+            text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",
+            suffix="c/",
+            libraries=(),
+            where="",
+            programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
+        ),
     }
 )
 

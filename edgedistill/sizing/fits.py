@@ -1,4 +1,4 @@
-"""Says before training that a student cannot fit: arena, weights and MACs do not depend on what it learns."""
+"""Says before training that a student cannot fit: memory and MACs do not depend on what it learns."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgedistill.quant import ranges
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import Recipe
 from edgedistill.runners.cortex_m.firmware import STACK_BYTES
+from edgedistill.sizing.flash import Flash, planned
 from edgedistill.target import Target
 from edgedistill.units import format_bytes, format_count
 
@@ -28,6 +29,18 @@ class Needs:
     stack_bytes: int
     weight_bytes: int
     macs: int
+    flash: Flash | None = None  # None: not compiled here, so only the weights are known
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.weight_bytes if self.flash is None else self.flash.total_bytes
+
+    @property
+    def flash_words(self) -> str:
+        if self.flash is None:
+            return f"its weights alone take {format_bytes(self.weight_bytes)}"
+        constants, code = format_bytes(self.flash.constant_bytes), format_bytes(self.flash.code_bytes)
+        return f"it needs {constants} of constants and {code} of code ({self.flash.compiler})"
 
     @property
     def ram_bytes(self) -> int:
@@ -39,12 +52,26 @@ class Needs:
         return f"{format_bytes(self.arena_bytes)} of arena{stack}"
 
 
-def needs(graph: Graph, *, as_c: bool) -> Needs:
-    """Of a float graph, lowered with dummy ranges; C counts its scratch, and overwrites in place."""
-    integer = to_integer(graph, ranges.choose(graph, {}))
-    arena = c.memory(integer) if as_c else plan.arena(integer)
+def needs(graph: Graph, *, as_c: bool, device: Target | None = None) -> Needs:
+    """Of a float graph, lowered with dummy ranges; for the arguments see ``needs_of_integer``."""
+    return needs_of_integer(to_integer(graph, ranges.choose(graph, {})), as_c=as_c, device=device)
+
+
+def needs_of_integer(graph: Graph, *, as_c: bool, device: Target | None = None) -> Needs:
+    """Of an int8 graph.
+
+    Args:
+        graph: with any weights.
+        as_c: C counts its scratch and its stack, and overwrites in place.
+        device: for whose core C is compiled, if a compiler is here; None: weights stand for flash.
+    """
+    arena = c.memory(graph) if as_c else plan.arena(graph)
     return Needs(
-        arena.peak, STACK_BYTES if as_c else 0, plan.weight_bytes(integer), sum(plan.macs(integer).values())
+        arena.peak,
+        STACK_BYTES if as_c else 0,
+        plan.weight_bytes(graph),
+        sum(plan.macs(graph).values()),
+        planned(graph, device) if as_c and device is not None else None,
     )
 
 
@@ -56,7 +83,7 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> None:
         BudgetError: it cannot keep a limit of the budget.
     """
     for device in devices:
-        found = needs(graph, as_c="c" in recipes.formats(recipe, device))
+        found = needs(graph, as_c="c" in recipes.formats(recipe, device), device=device)
         where = f"student {recipe.student.spec}, target {device.name}"
         for problem in _too_large(found, device):
             raise InputError(
@@ -76,11 +103,9 @@ def _too_large(found: Needs, device: Target) -> Iterator[str]:
     ram, flash = device.ram_bytes, device.flash_bytes
     if ram is not None and found.ram_bytes > ram.value:
         yield f"it needs {found.ram_words}, and there are {format_bytes(ram.value)} of RAM ({ram.source})"
-    if flash is not None and found.weight_bytes > flash.value:
-        yield (
-            f"its weights alone take {format_bytes(found.weight_bytes)}, "
-            f"and there are {format_bytes(flash.value)} of flash ({flash.source})"
-        )
+    if flash is not None and found.flash_bytes > flash.value:
+        limit = f"there are {format_bytes(flash.value)} of flash ({flash.source})"
+        yield f"{found.flash_words}, and {limit}"
 
 
 def _over_budget(found: Needs, budget: dict[str, float]) -> Iterator[tuple[str, str]]:
@@ -88,9 +113,8 @@ def _over_budget(found: Needs, budget: dict[str, float]) -> Iterator[tuple[str, 
     if ram is not None and found.arena_bytes > ram:
         words = f"its arena takes {format_bytes(found.arena_bytes)}"
         yield "ram", f"{words}, and the limit is {format_bytes(ram)}"
-    if flash is not None and found.weight_bytes > flash:
-        words = f"its weights alone take {format_bytes(found.weight_bytes)}"
-        yield "flash", f"{words}, and the limit is {format_bytes(flash)}"
+    if flash is not None and found.flash_bytes > flash:
+        yield "flash", f"{found.flash_words}, and the limit is {format_bytes(flash)}"
     if macs is not None and found.macs > macs:
         words = f"one inference takes {format_count(found.macs)} MACs"
         yield "macs", f"{words}, and the limit is {format_count(macs)}"

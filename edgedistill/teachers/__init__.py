@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from edgedistill.teachers import (
     timm,
 )
 from edgedistill.teachers.loaded import Loaded, Request, first_line
-from edgedistill.teachers.types import Teacher
+from edgedistill.teachers.types import Answers, Teacher
 
 __all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
 
@@ -84,7 +84,7 @@ def load(
     Raises:
         TeacherError: a teacher that cannot be used, with the reason.
     """
-    kind, body = _kind(section.spec)
+    kind, body = kind_of(section.spec)
     loaded = TEACHERS[kind].load(Request(section.spec, body, classes, trust))
     channels = loaded.channels if loaded.channels is not None else image_shape[2]
     if image_shape[2] not in (channels, 1) or channels not in (1, 3):
@@ -107,15 +107,35 @@ def load(
         return np.concatenate(parts) if parts else np.zeros((0, classes), dtype=np.float32)
 
     first = _try_out(answers, classes, image_shape, section)
-    fingerprint = hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
-    if not _are_probabilities(first):
-        return Teacher(loaded.name, answers, fingerprint, loaded.parameters, loaded.notes)
+    notes, soft = loaded.notes, _are_probabilities(first)
+    if soft:
+        notes += ("the teacher answers with probabilities: their logarithms are taken as logits",)
 
     def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(np.log(np.maximum(answers(images_NHWC), _LEAST_PROBABILITY)), np.float32)
+        return _log(answers(images_NHWC))
 
-    note = "the teacher answers with probabilities: their logarithms are taken as logits"
-    return Teacher(loaded.name, logits, fingerprint, loaded.parameters, (*loaded.notes, note))
+    def inside(images_NHWC: NDArray[np.uint8], names: Sequence[str] | None) -> Answers:
+        assert loaded.inside is not None
+        parts = [
+            loaded.inside(before(np.asarray(images_NHWC[start : start + section.batch])), names)
+            for start in range(0, len(images_NHWC), section.batch)
+        ]
+        out = np.concatenate([part[0] for part in parts])
+        features = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
+        return Answers(_log(out) if soft else out, features)
+
+    return Teacher(
+        loaded.name,
+        logits if soft else answers,
+        hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest(),
+        loaded.parameters,
+        notes,
+        None if loaded.inside is None else inside,
+    )
+
+
+def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.log(np.maximum(probabilities, _LEAST_PROBABILITY)), np.float32)
 
 
 _LEAST_PROBABILITY = np.float32(1e-7)
@@ -126,7 +146,7 @@ def _are_probabilities(row: NDArray[np.float32]) -> bool:
     return bool(row.shape[-1] > 1 and (row >= 0).all() and abs(float(row.sum()) - len(row)) < 1e-3)
 
 
-def _kind(spec: str) -> tuple[str, str]:
+def kind_of(spec: str) -> tuple[str, str]:
     """(row of TEACHERS, spec without its kind)."""
     if spec == "digits":
         return "digits", spec

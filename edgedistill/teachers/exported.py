@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Forward, Loaded, Request, first_line
+from edgedistill.teachers.loaded import Array, Forward, Loaded, Request, first_line
 from edgedistill.teachers.module import torch_forward
 
 if TYPE_CHECKING:
@@ -52,11 +52,15 @@ def in_batches(forward: Forward, batch: int) -> Forward:
         parts = []
         for start in range(0, len(x_NCHW), batch):
             part = x_NCHW[start : start + batch]
-            full = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-            parts.append(forward(full)[: len(part)])
+            parts.append(forward(filled(part, batch))[: len(part)])
         return np.concatenate(parts)
 
     return batched
+
+
+def filled(x: Array, batch: int) -> Array:
+    """``x`` with copies of its last example, up to ``batch``."""
+    return np.concatenate([x, np.repeat(x[-1:], batch - len(x), axis=0)])
 
 
 def _input(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # [N,C,H,W] -> [N,classes]
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = NDArray[np.float32]
+Forward = Callable[[Array], Array]  # [N,C,H,W] -> [N,classes]
+# the same with the answers of the named layers (None: every layer): logits, {layer: [N, ...]}
+Inside = Callable[[Array, Sequence[str] | None], tuple[Array, Mapping[str, Array]]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Loaded:
     size: tuple[int, int] | None = None  # (H, W) where the network takes one size only
     mean_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # on x/255, where the network says so
     notes: tuple[str, ...] = ()
+    inside: Inside | None = None  # None: its layers cannot be seen
+    module: nn.Module | None = None  # None: it does not run in torch, or its layers are not known
 
 
 def first_line(cause: Exception, length: int = 160) -> str:

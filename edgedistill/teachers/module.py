@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgedistill.data import callables
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.loaded import Forward, Loaded, Request
+from edgedistill.teachers.hooks import watching
+from edgedistill.teachers.loaded import Array, Forward, Inside, Loaded, Request
 
 if TYPE_CHECKING:
     import torch
@@ -62,15 +60,18 @@ def from_module(
 ) -> Loaded:
     """``architecture`` is the text that goes into the fingerprint beside the weights."""
     module = module.eval()
+    inside = torch_inside(module, name)
     return Loaded(
         name=name,
-        forward=torch_forward(module, name),
+        forward=_outside(inside),
         identity=state_identity(module.state_dict(), architecture),
         parameters=sum(p.numel() for p in module.parameters()),
         channels=channels if channels is not None else first_channels(module),
         size=size,
         mean_std=mean_std,
         notes=notes,
+        inside=inside,
+        module=module,
     )
 
 
@@ -104,20 +105,29 @@ def first_channels(module: nn.Module) -> int | None:
 
 def torch_forward(module: nn.Module, name: str) -> Forward:
     """Runs the module without gradients, on a GPU if there is one."""
+    return _outside(torch_inside(module, name))
+
+
+def _outside(inside: Inside) -> Forward:
+    return lambda x_NCHW: inside(x_NCHW, ())[0]
+
+
+def torch_inside(module: nn.Module, name: str) -> Inside:
+    """As ``torch_forward``, and in the same pass the answers of layers."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     layout = fast_layout(module)
     module = module.to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
-    def forward(x_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+    def inside(x_NCHW: Array, names: Sequence[str] | None) -> tuple[Array, Mapping[str, Array]]:
+        with torch.inference_mode(), watching(module, names) as seen:
             x = torch.from_numpy(x_NCHW).to(device)
             out: object = module(x.contiguous(memory_format=layout) if x.ndim == 4 else x)
-        logits: NDArray[np.float32] = first_tensor(out, name).float().cpu().numpy()
-        return logits
+        features = {layer: value.float().cpu().numpy() for layer, value in seen.items()}
+        return first_tensor(out, name).float().cpu().numpy(), features
 
-    return forward
+    return inside
 
 
 def fast_layout(module: nn.Module) -> torch.memory_format:

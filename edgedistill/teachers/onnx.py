@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import TeacherError
-from edgedistill.teachers.exported import in_batches
-from edgedistill.teachers.loaded import Loaded, Request, first_line
+from edgedistill.teachers.exported import filled, in_batches
+from edgedistill.teachers.loaded import Array, Loaded, Request, first_line
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -38,10 +39,31 @@ def load(request: Request) -> Loaded:
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     dtype = _TYPES[session.get_inputs()[0].type]
 
-    def forward(x_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
+    def feed(x_NCHW: Array) -> dict[str, NDArray[np.floating]]:
         x = x_NCHW.transpose(0, 2, 3, 1) if last else x_NCHW
-        out = session.run([output], {name: np.ascontiguousarray(x, dtype=dtype)})[0]
-        return np.asarray(out, dtype=np.float32)
+        return {name: np.ascontiguousarray(x, dtype=dtype)}
+
+    def forward(x_NCHW: Array) -> Array:
+        return np.asarray(session.run([output], feed(x_NCHW))[0], dtype=np.float32)
+
+    sessions: dict[tuple[str, ...], ort.InferenceSession] = {}
+
+    def inside(x_NCHW: Array, names: Sequence[str] | None) -> tuple[Array, Mapping[str, Array]]:
+        wanted = tuple(_values(path) if names is None else names)
+        if wanted not in sessions:
+            sessions[wanted] = _showing(path, wanted)
+        size = batch or len(x_NCHW)
+        asked = list(dict.fromkeys([output, *wanted]))
+        parts = [
+            sessions[wanted].run(asked, feed(filled(x_NCHW[start : start + size], size)))
+            for start in range(0, len(x_NCHW), size)
+        ]
+        found = {
+            key: np.concatenate([part[i] for part in parts])[: len(x_NCHW)].astype(np.float32, copy=False)
+            for i, key in enumerate(asked)
+            if np.ndim(parts[0][i]) and parts[0][i].dtype.kind == "f" and len(parts[0][i]) == size
+        }
+        return found[output], {key: found[key] for key in wanted if key in found}
 
     return Loaded(
         name=path.stem,
@@ -53,7 +75,27 @@ def load(request: Request) -> Loaded:
             f"the input layout is {'NHWC' if last else 'NCHW'}",
             *(() if batch is None else (f"the network takes {batch} image(s) at a time",)),
         ),
+        inside=inside,
     )
+
+
+def _values(path: Path) -> list[str]:
+    """Every value that a node computes, in the graph's order."""
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    return [name for node in graph.node for name in node.output if name]
+
+
+def _showing(path: Path, names: Sequence[str]) -> ort.InferenceSession:
+    """A session whose outputs are the network's own and ``names``; ONNX Runtime infers their types."""
+    import onnx
+    import onnxruntime as ort
+
+    model = onnx.load(str(path))
+    there = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
+    return ort.InferenceSession(model.SerializeToString(), providers=ort.get_available_providers())
 
 
 def _input(

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """logits float32 [N, classes], and what layers answered, float32 [N, ...], by their names."""
+
+    logits: NDArray[np.float32]
+    features: Mapping[str, NDArray[np.float32]]
+
+
+# images uint8 [N,H,W,C] and names of layers (None: every one, in the order of execution)
+Inside = Callable[[NDArray[np.uint8], Sequence[str] | None], Answers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,3 +33,4 @@ class Teacher:
     fingerprint: str
     parameters: int | None = None
     notes: tuple[str, ...] = ()  # what loading found: nested state dict, stripped prefix, ...
+    inside: Inside | None = None  # None: this kind of teacher shows no layers

@@ -110,7 +110,23 @@ def test_inspect_prints_the_graph(run: Run) -> None:
     name, graph = next(iter(integer_cases(0).items()))
     Path("graph.npz").write_bytes(serial.to_bytes(graph))
     assert graph.ops[0].kind in run("inspect", ".").stdout, name
-    assert json.loads(run("inspect", "graph.npz", "--json").stdout)["ops"][0]["kind"] == graph.ops[0].kind
+    found = json.loads(run("inspect", "graph.npz", "--json").stdout)
+    assert found["ops"][0]["kind"] == graph.ops[0].kind
+    assert found["arena_lower_bound_bytes"] <= found["arena_bytes"]
+    assert {place["name"] for place in found["arena"]} == set(graph.activations())
+    assert "memory, operator by operator: " in run("inspect", ".").stdout
+
+
+def test_inspect_maps_memory_as_the_c_files_use_it(run: Run) -> None:
+    from edgedistill.export import c
+    from edgedistill.ir import serial
+    from tests.graphs import small_integer_graph
+
+    graph = small_integer_graph(2)
+    Path("graph.npz").write_bytes(serial.to_bytes(graph))
+    Path("c").mkdir()
+    assert "memory, as the C files use it: " in run("inspect", ".").stdout
+    assert json.loads(run("inspect", ".", "--json").stdout)["arena_bytes"] == c.memory(graph).peak
 
 
 @pytest.mark.parametrize("kind", ["recipe", "record", "target"])
@@ -130,6 +146,11 @@ def test_doctor_names_the_package_of_what_is_missing(run: Run, monkeypatch: pyte
 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
-    for program, package in (("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("qemu-system-arm",) * 2):
+    for program, package in (
+        ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+        ("qemu-system-arm", "qemu-system-arm"),
+        ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        ("qemu-aarch64-static", "qemu-user-static"),
+    ):
         assert checks[program]["state"] == "missing"
         assert f"apt-get install {package}" in checks[program]["detail"]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edgedistill import target
 from edgedistill.bench.parity import verify_dir
 from edgedistill.compiler import random_inputs
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
 from edgedistill.export import tflite as printer
+from edgedistill.export.c import memory
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import golden, serial
+from edgedistill.ir import golden, plan, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Parity, load
+from edgedistill.runners.cortex_m.firmware import STACK_BYTES
+from edgedistill.sizing.flash import planned
 from tests.cli.conftest import Run
 from tests.graphs import Builder, small_float_graph, small_integer_graph
+from tests.read.test_tflite import changed
 
 META = Metadata("small", "a test network", ("a", "b"), 1 / 64, 0, "0")
 
@@ -52,7 +58,8 @@ def test_it_writes_proven_files(run: Run, model: Path, tmp_path: Path) -> None:
     assert np.array_equal(vectors.outputs, golden.golden(graph, vectors.inputs).outputs)
     record = load(out / "record.json")
     assert record.graph.exact_by_construction and record.target == "any"
-    assert all(row.identical == row.values > 0 for row in record.parity if row.family == "F")
+    ran = [row for row in record.parity if row.family == "F" and row.how != "not run"]
+    assert len(ran) >= 2 and all(row.identical == row.values > 0 for row in ran)
     assert all(row.identical == row.values for row in verify_dir(out) if row.family == "F")
     assert "every operator is exact by construction" in done.stdout
     assert f"{record.graph.arena_bytes:,} bytes; no plan is below" in done.stdout
@@ -82,6 +89,16 @@ def test_an_onnx_file_becomes_a_tflite_file(run: Run, tmp_path: Path) -> None:
     assert ours[0].ops == ours[1].ops and ours[0].inputs == ours[1].inputs
     vectors = [golden.load(tmp_path / out / "golden.npz") for out in ("a", "b")]
     assert vectors[0].checksums == vectors[1].checksums
+
+
+def test_c_comes_as_a_folder_that_firmware_takes(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model), "--format", "c,onnx", "--inputs", "2", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    out = tmp_path / "out" / "net"
+    files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert {f"c/edgedistill_net.{ext}" for ext in "hc"} < files
+    assert {"c/CMakeLists.txt", "c/library.properties", "c/zephyr/module.yml", "c/idf_component.yml"} < files
+    assert load(out / "record.json").graph.arena_bytes == c.memory(small_integer_graph(3)).peak
 
 
 def test_formats_are_those_of_the_table(run: Run, model: Path, tmp_path: Path) -> None:
@@ -123,6 +140,27 @@ def test_a_network_that_does_not_fit_is_refused_before_anything_is_written(
     assert run("compile", str(model), "--target", board(tmp_path, 10**6, 10**6)).exit_code == 0
 
 
+def test_c_that_does_not_fit_a_board_is_refused_with_its_stack_and_code(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    m4 = (Path(__file__).parents[2] / "targets/cortex-m4.toml").read_text(encoding="utf-8")
+    arena = memory(small_integer_graph(3)).peak
+    found = planned(small_integer_graph(3), target.load("cortex-m4"))
+    flash = plan.weight_bytes(small_integer_graph(3)) if found is None else found.total_bytes
+    for ram, room, words in (
+        (arena + STACK_BYTES - 1, 10**6, "arena and stack need"),
+        (10**6, flash - 1, "the weights alone need" if found is None else "constants and code need"),
+    ):
+        sizes = "".join(
+            f'\n[{name}]\nvalue = {size}\nsource = "a data sheet"\n'
+            for name, size in (("ram_bytes", ram), ("flash_bytes", room))
+        )
+        (tmp_path / "tiny.toml").write_text(m4 + sizes, encoding="utf-8")
+        done = run("compile", str(model), "--target", str(tmp_path / "tiny.toml"))
+        assert done.exit_code == 2 and words in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
 def test_inexact_operators_are_named_with_their_bound(run: Run, tmp_path: Path) -> None:
     printer.write(inexact(), META, tmp_path / "inexact.tflite")
     done = run("compile", str(tmp_path / "inexact.tflite"))
@@ -147,14 +185,20 @@ def test_a_runtime_that_differs_breaks_the_gate_only_where_all_is_exact(
     assert (tmp_path / "out/net/record.json").exists()
 
 
+def any_height(model: Any, schema: Any) -> None:
+    model.subgraphs[0].tensors[0].shapeSignature = np.array([1, -1, 16, 3], np.int32)
+
+
 def test_bad_input_is_told_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     printer.write(small_float_graph(1), META, tmp_path / "float.tflite")
     (tmp_path / "cut.tflite").write_bytes(printer.to_bytes(small_integer_graph(1), META)[:999])
+    (tmp_path / "dynamic.tflite").write_bytes(changed(any_height))
     (tmp_path / "model.h5").write_bytes(b"x")
     before = {p.name for p in tmp_path.iterdir()}
     for name, words in (
         ("float.tflite", "this is a float32 network"),
         ("cut.tflite", "damaged"),
+        ("dynamic.tflite", "dynamic shape"),
         ("model.h5", "not read from .h5 files"),
         ("none.tflite", "No such file"),
     ):

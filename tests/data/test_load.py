@@ -409,4 +409,4 @@ def test_unwritable_cache(tmp_path: Path) -> None:
 
 
 def test_sources_table_names_every_kind() -> None:
-    assert list(data.SOURCES) == ["digits", "folder", "sound", "parquet", "npz", "python"]
+    assert list(data.SOURCES) == ["digits", "synthetic", "folder", "sound", "parquet", "npz", "python"]

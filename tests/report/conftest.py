@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from edgedistill.ir.plan import Placement
 from edgedistill.record import (
     Accuracy,
     Artifact,
@@ -132,6 +133,15 @@ def record() -> BuildRecord:
             parameters=78_042,
             ops=14,
             exact_by_construction=True,
+            arena_lower_bound_bytes=48_128,
+            arena=(
+                Placement("image", 32_768, 3_072, 0, 0),
+                Placement("conv0", 0, 16_384, 0, 2),
+                Placement(HOSTILE, 16_384, 16_384, 1, 2),
+                Placement("conv1/scratch", 32_768, 864, 1, 1),
+                Placement("add", 32_768, 16_384, 2, 3),
+                Placement("scores", 0, 10, 3, 3),
+            ),
         ),
         artifacts=(
             Artifact(format="tflite", path="student.tflite", sha256="a1" * 32, size_bytes=96_312),

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,9 +193,8 @@ class TestInQemu:
         )  # two readings, each within a tick of 1.6
         assert whole.arena_bytes == c.memory(graph).peak
         assert 0 < whole.stack_bytes < firmware.STACK_BYTES and whole.model.flash_bytes > 1000
-        small = MPS2.inputs.__class__(MPS2.inputs.origin, 40 * x[0].nbytes)
-        monkeypatch.setattr(firmware, "MACHINES", {"mps2-an386": MPS2.__class__(
-            MPS2.flash, MPS2.ram, small, MPS2.fpgaio, MPS2.counter_hz)})  # fmt: skip
+        small = replace(MPS2, inputs=replace(MPS2.inputs, length=40 * x[0].nbytes))
+        monkeypatch.setattr(firmware, "MACHINES", {"mps2-an386": small})
         pieces = cortex_m.run(folder, M4, x)
         np.testing.assert_array_equal(pieces.outputs, whole.outputs)
         np.testing.assert_allclose(pieces.instructions, whole.instructions, rtol=0, atol=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,21 @@ def test_needs_are_those_of_the_trained_student(graph: Graph) -> None:
 
 
 def test_the_limit_itself_is_enough(graph: Graph) -> None:
-    found = fits.needs(graph, as_c=True)
-    fits.check(graph, [board(ram_bytes=found.ram_bytes, flash_bytes=found.weight_bytes), PHONE], Recipe())
+    found = fits.needs(graph, as_c=True, device=M4)
+    fits.check(graph, [board(ram_bytes=found.ram_bytes, flash_bytes=found.flash_bytes), PHONE], Recipe())
     with pytest.raises(InputError) as caught:
         fits.check(graph, [PHONE, board(ram_bytes=found.ram_bytes - 1)], Recipe())
     assert "does not fit My board: it needs" in caught.value.what and "made up" in caught.value.what
     assert "KiB of arena and 2.0 KiB of stack" in caught.value.what
     assert caught.value.where == "student auto, target my-board"
+    with pytest.raises(InputError, match=r"KiB, and there are .* of flash|of code .* of flash"):
+        fits.check(graph, [board(flash_bytes=found.flash_bytes - 1)], Recipe())
+
+
+def test_without_a_compiler_weights_stand_for_flash(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    found = fits.needs(graph, as_c=True, device=M4)
+    assert found.flash is None and found.flash_bytes == found.weight_bytes
     with pytest.raises(InputError, match=r"its weights alone take .* of flash"):
         fits.check(graph, [board(flash_bytes=found.weight_bytes - 1)], Recipe())
 

@@ -251,6 +251,39 @@ def test_onnx_layouts_and_batches(tmp_path: Path, batch: int | str, last: bool) 
     assert len(teacher.notes) == (2 if batch == 1 else 1)
 
 
+@pytest.mark.parametrize("batch", [2, "n"])
+@pytest.mark.parametrize("last", [False, True])
+def test_onnx_shows_its_values(tmp_path: Path, batch: int | str, last: bool) -> None:
+    file = onnx_file(tmp_path / "a.onnx", [batch, 8, 8, 3] if last else [batch, 3, 8, 8], last)
+    inside = load(str(file), batch=4).inside
+    assert inside is not None
+    everything = inside(images(), None)
+    assert list(everything.features) == [*(["t"] if last else []), "c", "r", "g", "f", "y"]
+    shapes = {name: value.shape for name, value in everything.features.items()}
+    assert (shapes["r"], shapes["f"]) == ((7, 4, 8, 8), (7, 4))
+    np.testing.assert_allclose(everything.logits, expected(images()), atol=1e-5)
+    some = inside(images(), ("r",))
+    assert list(some.features) == ["r"]
+    np.testing.assert_allclose(some.features["r"], np.maximum(everything.features["c"], 0))
+    np.testing.assert_allclose(some.logits, everything.logits, atol=1e-6)
+
+
+def test_a_module_shows_its_layers_in_one_pass(nets: str) -> None:
+    inside = load(f"{nets}:make", batch=4).inside
+    assert inside is not None
+    answers = inside(images(), None)
+    assert list(answers.features) == ["conv", "fc"]
+    np.testing.assert_allclose(answers.features["fc"], answers.logits)
+    np.testing.assert_allclose(answers.logits, expected(images()), atol=1e-6)
+    assert inside(images(), ()).features == {}
+
+
+def test_an_exported_program_shows_no_layers(tmp_path: Path) -> None:
+    program = torch.export.export(Net().eval(), (torch.zeros(1, 3, 8, 8),))
+    torch.export.save(program, tmp_path / "a.pt2")
+    assert load(f"{tmp_path}/a.pt2").inside is None
+
+
 def test_files_that_are_no_onnx(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"hello")
     assert "no ONNX model" in refused(f"{tmp_path}/a.onnx")

@@ -1,6 +1,6 @@
 """C: the graph printed for microcontrollers, as one header and one source that need no library.
 
-The program computes the interpreter's family F to the bit, with a float unit or without,
+The program computes the interpreter's family F (or D) to the bit, with a float unit or without,
 with the DSP instructions of Cortex-M or without. Only the kernels that a model uses are in it.
 """
 
@@ -12,12 +12,15 @@ from edgedistill.errors import InputError, OutputError
 from edgedistill.export.c.model import Model, memory, model
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 
 __all__ = ["Model", "memory", "model", "to_text", "write"]
 
 
-def to_text(graph: Graph, meta: Metadata) -> Model:
+def to_text(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
     """Both files' text; equal graphs and metadata give equal texts.
+
+    Family D has the bits of TensorFlow Lite Micro (see ir/numerics.py), and uses no float unit.
 
     Raises:
         InputError: the graph is float, or has several inputs or outputs, or a sum may leave int32.
@@ -35,17 +38,17 @@ def to_text(graph: Graph, meta: Metadata) -> Model:
             where=graph.name,
             fix="split the network, or choose another format",
         )
-    return model(graph, meta)
+    return model(graph, meta, family)
 
 
-def write(graph: Graph, meta: Metadata, path: Path) -> None:
+def write(graph: Graph, meta: Metadata, path: Path, family: Family = "F") -> None:
     """Writes ``edgedistill_<name>.h`` and ``.c`` into the folder ``path``.
 
     Raises:
         InputError: see ``to_text``.
         OutputError: the files cannot be written.
     """
-    printed = to_text(graph, meta)
+    printed = to_text(graph, meta, family)
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{printed.name}.h").write_text(printed.header, encoding="utf-8")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 
+from edgedistill.ir.interpret import Family
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -24,22 +26,26 @@ class Kernel:
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
+        "whole": Kernel("/* No float unit is used. */\n#undef EDGE_FLOAT\n#define EDGE_FLOAT 0"),
         "base": Kernel("base.h"),
         "dsp": Kernel("dsp.h", ("base",)),
         "requantise": Kernel("requantise.h", ("base",)),
+        "helium": Kernel("helium.h", ("base",)),
         "high": Kernel("high.h", ("base",)),
-        "add": Kernel("add.h", ("dsp", "high")),
-        "add_float": Kernel("add_float.h", ("requantise",)),
+        "add": Kernel("add.h", ("dsp", "high", "helium")),
+        "add_float": Kernel("add_float.h", ("requantise", "helium")),
+        "add_fixed": Kernel("add_fixed.h", ("requantise",)),
         "mul": Kernel("mul.h", ("high",)),
         "mul_float": Kernel("mul_float.h", ("requantise",)),
         "unfold": Kernel("unfold.h", ("dsp", "requantise")),
-        "product": Kernel("product.h", ("unfold",)),
+        "product": Kernel("product.h", ("unfold", "helium")),
         "conv": Kernel("conv.h", ("product",)),
         "fused": Kernel("conv_add.h", ("product",)),
         "conv_add": Kernel("EDGE_CONV_ADD(add)", ("fused", "add")),
         "conv_add_float": Kernel("EDGE_CONV_ADD(add_float)", ("fused", "add_float")),
-        "dense": Kernel("dense.h", ("dsp", "requantise")),
-        "depthwise": Kernel("depthwise.h", ("dsp", "requantise")),
+        "conv_add_fixed": Kernel("EDGE_CONV_ADD(add_fixed)", ("fused", "add_fixed")),
+        "dense": Kernel("dense.h", ("dsp", "requantise", "helium")),
+        "depthwise": Kernel("depthwise.h", ("dsp", "requantise", "helium")),
         "max_pool": Kernel("max_pool.h", ("base",)),
         "table": Kernel("table.h", ("base",)),
         "copy": Kernel("copy.h"),
@@ -48,13 +54,17 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
 """In the order in which they are pasted: a kernel stands after what it needs."""
 
 
-def sources(names: Iterable[str]) -> tuple[str, ...]:
+_FIXED = MappingProxyType({**KERNELS, "requantise": Kernel("requantise_fixed.h", ("whole", "base"))})
+
+
+def sources(names: Iterable[str], family: Family = "F") -> tuple[str, ...]:
     """The texts of the named kernels and all that they need, in order."""
+    kernels = _FIXED if family == "D" else KERNELS
     wanted: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in wanted:
             wanted.add(name)
-            waiting += KERNELS[name].needs
-    return tuple(kernel.source() for name, kernel in KERNELS.items() if name in wanted)
+            waiting += kernels[name].needs
+    return tuple(kernel.source() for name, kernel in kernels.items() if name in wanted)

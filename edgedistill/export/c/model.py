@@ -13,6 +13,7 @@ from edgedistill.export.c.steps import steps
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 from edgedistill.ir.plan import ArenaPlan, Step
 
 
@@ -30,12 +31,13 @@ def memory(graph: Graph) -> ArenaPlan:
     return plan.arena(graph, steps(graph))
 
 
-def model(graph: Graph, meta: Metadata) -> Model:
+def model(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
     """Header and source of an integer graph with one input and one output."""
-    name = "edgedistill_" + text.identifier(meta.name)
+    name = text.symbol(meta)
     labels = meta.labels or graph.labels
     arena = memory(graph)
-    return Model(name, _header(graph, meta, name, labels, arena), _source(graph, meta, name, labels, arena))
+    source = _source(graph, meta, name, labels, arena, family)
+    return Model(name, _header(graph, meta, name, labels, arena), source)
 
 
 def _tensor_macros(graph: Graph, tensor: str, stem: str, what: str, arena: ArenaPlan) -> str:
@@ -100,8 +102,10 @@ int {name}_invoke(const int8_t *input, int8_t *output, void *arena);
 """
 
 
-def _source(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], arena: ArenaPlan) -> str:
-    printed = _steps(graph, arena)
+def _source(
+    graph: Graph, meta: Metadata, name: str, labels: Sequence[str], arena: ArenaPlan, family: Family
+) -> str:
+    printed = _steps(graph, arena, family)
     names = [k for _, part in printed for k in part.kernels]
     address = _addresses(graph, arena)
     calls = []
@@ -122,7 +126,7 @@ def _source(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
     parts = [
         f'/* {text.comment(meta.name)}: constants, kernels and the inference. */\n#include "{name}.h"\n\n'
         "#include <stddef.h>\n",
-        *kernel.sources(names),
+        *kernel.sources(names, family),
         *(part.constants for _, part in printed if part.constants),
         *([table] if labels else []),
         f"""int {name}_invoke(const int8_t *input, int8_t *output, void *arena)
@@ -141,13 +145,13 @@ def _source(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
     return "\n".join(parts)
 
 
-def _steps(graph: Graph, arena: ArenaPlan) -> list[tuple[Step, Printed]]:
+def _steps(graph: Graph, arena: ArenaPlan, family: Family) -> list[tuple[Step, Printed]]:
     address = _addresses(graph, arena)
     offsets = {p.name: p.offset for p in arena.tensors}
     found = []
     for i, step in enumerate(steps(graph)):
         scratch = f"memory + {offsets[step.scratch_name]}" if step.scratch else "NULL"
-        site = Site(address, scratch, f"op{i}")
+        site = Site(address, scratch, f"op{i}", family)
         found.append((step, OPERATORS[step.ops[-1].kind](graph, step, site)))
     return found
 

@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgedistill.errors import UnsupportedOpError
 from edgedistill.export.c import constants, layout, steps, text
 from edgedistill.ir import numerics, ops
 from edgedistill.ir.graph import Graph, Op
+from edgedistill.ir.interpret import Family
 from edgedistill.ir.plan import Step
 
 
@@ -20,6 +23,7 @@ class Site:
     address: Mapping[str, str]
     scratch: str
     prefix: str  # of the step's constants
+    family: Family = "F"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def _conv_constants(graph: Graph, op: Op, site: Site) -> str:
     }
     return (
         text.bytes_array(f"{site.prefix}_weights", layout.by_pairs(layout.rows(graph, op)))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op).filled_up(2))
+        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op, site.family).filled_up(4))
         + text.structure("edge_conv_t", site.prefix, fields)
     )
 
@@ -76,7 +80,7 @@ def _conv(graph: Graph, step: Step, site: Site) -> Printed:
 def _conv_add(graph: Graph, step: Step, site: Site) -> Printed:
     conv, add = step.ops
     other = steps.other_input(conv, add)
-    kind, fields = _add_fields(graph, conv.outputs[0], other, add)
+    kind, fields = _add_fields(graph, conv.outputs[0], other, add, site.family)
     arguments = (
         site.address[conv.inputs[0]],
         site.address[other],
@@ -93,16 +97,21 @@ def _conv_add(graph: Graph, step: Step, site: Site) -> Printed:
 def _dense(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     matrix = layout.rows(graph, op)
+    channels = layout.channels(graph, op, site.family)
+    scales = channels.scale if len(set(channels.scale.tolist())) > 1 else channels.scale[:1]
     fields = {
         "weights": f"{site.prefix}_weights",
-        "channels": f"{site.prefix}_channels",
+        "biases": f"{site.prefix}_biases",
+        "scales": f"{site.prefix}_scales",
+        "scale_step": int(len(scales) > 1),
         "in_count": matrix.shape[1],
         "out_count": matrix.shape[0],
         "out_zero": layout.quant(graph, op.outputs[0]).zero_point,
     }
     return Printed(
         text.bytes_array(f"{site.prefix}_weights", layout.by_fours(matrix))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op))
+        + text.words_array(f"{site.prefix}_biases", channels.bias)
+        + text.scales_array(f"{site.prefix}_scales", scales)
         + text.structure("edge_dense_t", site.prefix, fields),
         f"edge_dense(&{site.prefix}, {site.address[op.inputs[0]]}, {site.address[op.outputs[0]]});",
         ("dense",),
@@ -112,25 +121,33 @@ def _dense(graph: Graph, step: Step, site: Site) -> Printed:
 def _depthwise(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     height, width = steps.plane(graph, op)
+    weights, channels = layout.rows(graph, op), layout.channels(graph, op, site.family)
+    same_weights, same_channels = bool((weights == weights[0]).all()), channels.are_the_same
     x, y = site.address[op.inputs[0]], site.address[op.outputs[0]]
     fields = {
         **_conv_fields(graph, op, site),
+        "weights_step": 0 if same_weights else weights.shape[1],
+        "channels_step": 0 if same_channels else 1,
         "plane_height": height,
         "plane_width": width,
         "pitch": width + width % 2,
     }
     return Printed(
-        text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
-        + text.channels_array(f"{site.prefix}_channels", layout.channels(graph, op))
+        text.bytes_array(f"{site.prefix}_weights", weights[:1] if same_weights else weights)
+        + text.channels_array(
+            f"{site.prefix}_channels", channels.first(4) if same_channels else channels.filled_up(4)
+        )
         + text.structure("edge_depthwise_t", site.prefix, fields),
         f"edge_depthwise(&{site.prefix}, {x}, {y}, {site.scratch});",
         ("depthwise",),
     )
 
 
-def _add_fields(graph: Graph, a: str, b: str, op: Op) -> tuple[str, Mapping[str, int | str]]:
+def _add_fields(graph: Graph, a: str, b: str, op: Op, family: Family) -> tuple[str, Mapping[str, int | str]]:
     """The kernel's name and the fields of its structure; ``a`` is the left operand."""
     q_a, q_b, q_y = (layout.quant(graph, name) for name in (a, b, op.outputs[0]))
+    if family == "D":
+        return "add_fixed", constants.add_d(q_a, q_b, q_y)
     exact = constants.add(q_a, q_b, q_y)
     if exact is not None:
         return "add", exact
@@ -149,7 +166,7 @@ def _add(graph: Graph, step: Step, site: Site) -> Printed:
     if len(step.ops) == 2:
         return _conv_add(graph, step, site)
     op = step.ops[0]
-    kind, fields = _add_fields(graph, op.inputs[0], op.inputs[1], op)
+    kind, fields = _add_fields(graph, op.inputs[0], op.inputs[1], op, site.family)
     a, b, y = (site.address[name] for name in (*op.inputs, op.outputs[0]))
     count = math.prod(graph.tensors[op.outputs[0]].shape)
     return Printed(
@@ -162,13 +179,14 @@ def _add(graph: Graph, step: Step, site: Site) -> Printed:
 def _mul(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     q_a, q_b, q_y = (layout.quant(graph, name) for name in (*op.inputs, op.outputs[0]))
-    exact = constants.mul(q_a, q_b, q_y)
+    exact = constants.mul(q_a, q_b, q_y) if site.family == "F" else None
+    scale = numerics.multiplier(q_a.scale, q_b.scale, q_y.scale)[0]
     kind = "mul" if exact is not None else "mul_float"
     fields: Mapping[str, int | str] = exact or {
         "a_zero": q_a.zero_point,
         "b_zero": q_b.zero_point,
         "zero": q_y.zero_point,
-        "scale": text.scale(numerics.multiplier(q_a.scale, q_b.scale, q_y.scale)[0]),
+        "scale": text.scale(scale if site.family == "F" else np.float64(scale)),
     }
     count, period = (math.prod(graph.tensors[name].shape) for name in op.inputs)
     a, b, y = (site.address[name] for name in (*op.inputs, op.outputs[0]))

@@ -86,11 +86,19 @@ def _scratch_bytes(graph: Graph, op: Op) -> int:
     if isinstance(op.attrs, ops.Conv2D) and not is_dense(graph, op):
         return _unfold_bytes(graph, op)
     if isinstance(op.attrs, ops.DepthwiseConv2D):
-        _, kernel_h, kernel_w, _ = graph.tensors[op.inputs[1]].shape
-        height, width = plane(graph, op)
-        values = height * (width + width % 2) + 2  # a window's last word may reach past the plane
-        return 2 * values + 2 * 4 * kernel_h * (kernel_w // 2 + 1)
+        return max(depthwise_scratch(graph, op))
     return 0
+
+
+def depthwise_scratch(graph: Graph, op: Op) -> tuple[int, int]:
+    """Bytes that the kernel needs with DSP instructions, and with Helium; the arena has room for either."""
+    assert isinstance(op.attrs, ops.DepthwiseConv2D)
+    _, kernel_h, kernel_w, _ = graph.tensors[op.inputs[1]].shape
+    height, width = plane(graph, op)
+    values = height * (width + width % 2)  # of a plane; the last windows may reach past it
+    dsp = 2 * (values + 2) + 2 * 4 * kernel_h * (kernel_w // 2 + 1)
+    helium = 4 * (values + 2 * op.attrs.stride[1]) + 4 * kernel_h * kernel_w
+    return dsp, helium
 
 
 def _unfold_bytes(graph: Graph, op: Op) -> int:

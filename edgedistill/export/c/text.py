@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.export.c.layout import Channels
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir import numerics
 
 _WIDTH = 100
 
@@ -17,6 +20,11 @@ def identifier(name: str) -> str:
     """A C identifier's tail from a model's name: lower case, without the package's own name in front."""
     found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return found.removeprefix("edgedistill_") or "model"
+
+
+def symbol(meta: Metadata) -> str:
+    """The stem of a model's files and of every public symbol."""
+    return "edgedistill_" + identifier(meta.name)
 
 
 def comment(text: str) -> str:
@@ -31,13 +39,16 @@ def string(text: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
-def real(value: np.float32) -> str:
+def real(value: np.floating[Any]) -> str:
     """A float32 as a hexadecimal C constant, which is exact."""
     return f"{float(value).hex()}f"
 
 
-def scale(value: np.float32) -> str:
-    """A multiplier in both forms, one of which the compiler takes."""
+def scale(value: np.floating[Any]) -> str:
+    """A multiplier in both forms of family F, one of which the compiler takes; float64: in family D's."""
+    if isinstance(value, np.float64):
+        multiplier, shift = numerics.quantise_multiplier_d(float(value))
+        return f"{{{multiplier}, {min(shift, 30)}}}"
     return f"EDGE_SCALE(0x{int(value.view(np.uint32)):08X}u, {real(value)})"
 
 
@@ -56,6 +67,16 @@ def bytes_array(name: str, values: NDArray[np.int8]) -> str:
     """``static const int8_t name[]``, on a word's boundary."""
     body = lines([str(v) for v in values.reshape(-1).tolist()])
     return f"static const int8_t {name}[{values.size}] EDGE_ALIGNED = {{\n{body}\n}};\n"
+
+
+def words_array(name: str, values: NDArray[np.int32]) -> str:
+    """``static const int32_t name[]``."""
+    return f"static const int32_t {name}[{values.size}] = {{\n{lines([*map(str, values.tolist())])}\n}};\n"
+
+
+def scales_array(name: str, values: NDArray[np.floating[Any]]) -> str:
+    """``static const edge_scale_t name[]``."""
+    return f"static const edge_scale_t {name}[{values.size}] = {{\n{lines([*map(scale, values)])}\n}};\n"
 
 
 def channels_array(name: str, values: Channels) -> str:

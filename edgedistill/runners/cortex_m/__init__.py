@@ -22,7 +22,17 @@ from edgedistill.runners.cortex_m.qemu import emulate
 from edgedistill.runners.cortex_m.toolchain import CC, OPTIMISED, QEMU, flags, missing, reason_not_runnable
 from edgedistill.target import Target
 
-__all__ = ["CC", "QEMU", "Emulated", "Sections", "missing", "reason_not_runnable", "run"]
+__all__ = [
+    "CC",
+    "QEMU",
+    "Emulated",
+    "Sections",
+    "compiler_name",
+    "missing",
+    "reason_not_runnable",
+    "run",
+    "sections",
+]
 
 EMULATE_S = 600  # per image; 1e9 instructions take a few seconds
 
@@ -103,12 +113,12 @@ def run(
             model=sections(firmware.model),
             machine=name,
             emulator=_qemu_version(),
-            compiler=_compiler(cc),
+            compiler=compiler_name(cc),
             flags=" ".join((*flags(device), *OPTIMISED)),
         )
 
 
-def _compiler(cc: str) -> str:
+def compiler_name(cc: str) -> str:
     """``arm-none-eabi-gcc 12.2.1``, without what a distribution adds in brackets and the date."""
     found = re.search(r"\d+\.\d+(\.\d+)?", re.sub(r"\([^)]*\)", "", programs.first_line(cc)))
     return f"{Path(cc).name} {found[0]}" if found else Path(cc).name

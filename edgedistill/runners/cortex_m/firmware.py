@@ -24,6 +24,9 @@ COMPILE_S = 300
 STACK_BYTES = 2_048
 """That the linker keeps free: an inference takes less than half of it, see benchmarks/mcu_instructions.py."""
 
+HARNESS = ("startup.c", "firmware.c")
+"""The programs around a model that run it on the inputs of the image."""
+
 _OVERFLOW = re.compile(r"region\W+(\w+)\W+overflowed by (\d+) byte")
 
 
@@ -49,7 +52,7 @@ class Firmware:
             '    .section .inputs, "a"\n    .balign 4\n    .global inputs, inputs_end\n'
             'inputs:\n    .incbin "inputs.bin"\ninputs_end:\n'
         )
-        data = _compile(self, "inputs.S", ())
+        data = _compile(self.device, self.cc, self.folder, "inputs.S", ())
         image = self.folder / f"{name}.elf"
         script = ("-nostartfiles", "-Wl,--gc-sections", "-Tfirmware.ld")
         parts = [path.name for path in (self.model, *self.others, data)]
@@ -61,7 +64,13 @@ class Firmware:
 
 
 def compile_model(
-    source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC, more: Sequence[str] = ()
+    source: CSource,
+    device: Target,
+    folder: Path,
+    *,
+    cc: str = toolchain.CC,
+    more: Sequence[str] = (),
+    programs_c: Sequence[str] = HARNESS,
 ) -> Firmware:
     """Compiles a model and what runs it.
 
@@ -71,19 +80,20 @@ def compile_model(
         folder: where the files go; it exists.
         cc: GCC for Arm.
         more: flags for the model alone, such as warnings.
+        programs_c: files of this package that run it.
 
     Raises:
         GateError: the compiler does not take the files.
     """
     assert device.emulator is not None, f"{device.name}: no emulator"
     machine = MACHINES[device.emulator.value]
-    for name in ("firmware.c", "startup.c"):
-        (folder / name).write_text(_resource(name), encoding="utf-8")
-    (folder / "model_under_test.h").write_text(
-        f"{source.macros()}#define BOARD_FPGAIO {machine.fpgaio:#x}\n", encoding="utf-8"
-    )
+    for name in programs_c:
+        (folder / name).write_text(resource(name), encoding="utf-8")
+    registers = {"FPGAIO": machine.fpgaio, "UART": machine.uart, "HZ": machine.counter_hz}
+    macros = "".join(f"#define BOARD_{name} {value:#x}u\n" for name, value in registers.items())
+    (folder / "model_under_test.h").write_text(source.macros() + macros, encoding="utf-8")
     flash, ram = memories(device, machine)
-    script = Template(_resource("firmware.ld")).substitute(
+    script = Template(resource("firmware.ld")).substitute(
         flash_origin=f"{machine.flash.origin:#x}",
         flash_bytes=flash,
         ram_origin=f"{machine.ram.origin:#x}",
@@ -93,11 +103,21 @@ def compile_model(
         stack_bytes=STACK_BYTES,
     )
     (folder / "firmware.ld").write_text(script, encoding="utf-8")
-    empty = Firmware(device, machine, cc, folder, folder / f"{source.name}.o", ())
-    _compile(empty, source.source, ("-std=c99", *more))
+    model = model_object(source, device, folder, cc=cc, more=more)
     include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
-    others = tuple(_compile(empty, name, include) for name in ("startup.c", "firmware.c"))
-    return Firmware(device, machine, cc, folder, empty.model, others)
+    others = tuple(_compile(device, cc, folder, name, include) for name in programs_c)
+    return Firmware(device, machine, cc, folder, model, others)
+
+
+def model_object(
+    source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC, more: Sequence[str] = ()
+) -> Path:
+    """A model alone, compiled as its firmware has it; for the arguments see ``compile_model``.
+
+    Raises:
+        GateError: the compiler does not take the files.
+    """
+    return _compile(device, cc, folder, source.source, ("-std=c99", *more))
 
 
 def memories(device: Target, machine: Machine) -> tuple[int, int]:
@@ -107,16 +127,17 @@ def memories(device: Target, machine: Machine) -> tuple[int, int]:
     return min(flash, machine.flash.length), min(ram, machine.ram.length)
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a file of this package."""
     return resources.files("edgedistill.runners.cortex_m").joinpath(name).read_text(encoding="utf-8")
 
 
-def _compile(parts: Firmware, source: str | Path, more: Sequence[str]) -> Path:
-    target = parts.folder / f"{Path(source).stem}.o"
-    command = [parts.cc, *toolchain.flags(parts.device), *toolchain.OPTIMISED, *more]
-    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=parts.folder)
+def _compile(device: Target, cc: str, folder: Path, source: str | Path, more: Sequence[str]) -> Path:
+    target = folder / f"{Path(source).stem}.o"
+    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *more]
+    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=folder)
     if ended.code != 0:
-        raise _failed(f"compiled ({Path(source).name})", parts.cc, ended)
+        raise _failed(f"compiled ({Path(source).name})", cc, ended)
     return target
 
 

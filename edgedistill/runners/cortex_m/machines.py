@@ -26,7 +26,8 @@ class Region:
 class Machine:
     """One machine. ``inputs``: memory that no board has, for the inputs of a test.
 
-    ``fpgaio`` is the address of Arm's FPGA system registers, whose counter runs at ``counter_hz``.
+    ``fpgaio`` is the address of Arm's FPGA system registers, whose counter runs at ``counter_hz``;
+    ``uart`` that of the first CMSDK UART, which runs at the same.
     """
 
     flash: Region
@@ -34,6 +35,7 @@ class Machine:
     inputs: Region
     fpgaio: int
     counter_hz: int
+    uart: int
 
     def instructions(self, ticks: int) -> int:
         """Of a difference of two counter values."""
@@ -52,6 +54,7 @@ _MPS2 = Machine(
     inputs=Region(0x2020_0000, 2 * _MIB),
     fpgaio=0x4002_8000,
     counter_hz=25_000_000,
+    uart=0x4000_4000,
 )
 
 MACHINES: Mapping[Emulator, Machine] = MappingProxyType(
@@ -65,6 +68,7 @@ MACHINES: Mapping[Emulator, Machine] = MappingProxyType(
             inputs=Region(0x3820_0000, 2 * _MIB),
             fpgaio=0x5030_2000,
             counter_hz=20_000_000,
+            uart=0x5020_0000,
         ),
         "mps3-an547": Machine(
             flash=Region(0x0000_0000, _MIB // 2),
@@ -72,6 +76,7 @@ MACHINES: Mapping[Emulator, Machine] = MappingProxyType(
             inputs=Region(0x2100_0000, 2 * _MIB),
             fpgaio=0x4930_2000,
             counter_hz=20_000_000,
+            uart=0x4930_3000,
         ),
     }
 )

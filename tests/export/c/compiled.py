@@ -15,6 +15,7 @@ from edgedistill.export import c
 from edgedistill.export.c import text
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 
 Int8 = NDArray[np.int8]
 
@@ -72,13 +73,17 @@ def metadata(name: str, labels: tuple[str, ...] = ()) -> Metadata:
 
 
 def outputs(
-    graphs: Sequence[Graph], inputs: Sequence[Int8], folder: Path, flags: Sequence[str]
+    graphs: Sequence[Graph],
+    inputs: Sequence[Int8],
+    folder: Path,
+    flags: Sequence[str],
+    family: Family = "F",
 ) -> list[Int8]:
     """What all graphs, compiled into one program, answer to their inputs [N, ...]."""
     sources, includes, calls = [], [], []
     for i, graph in enumerate(graphs):
         meta = metadata(f"net{i}")
-        c.write(graph, meta, folder)
+        c.write(graph, meta, folder, family)
         stem = "edgedistill_" + text.identifier(meta.name)
         sources.append(folder / f"{stem}.c")
         includes.append(f'#include "{stem}.h"')

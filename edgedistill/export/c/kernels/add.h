@@ -15,6 +15,19 @@ static EDGE_NOINLINE void edge_add(const edge_add_t *c, const int8_t *a, const i
                                    int32_t count)
 {
     const edge_add_t local = *c;
+#if EDGE_HELIUM
+    const int32x4_t factors = vdupq_n_s32(local.factor);
+    for (; count > 0; count -= 4) {
+        const mve_pred16_t which = vctp32q((uint32_t)count);
+        const int32x4_t left = vmulq_n_s32(vldrbq_z_s32(a, which), local.left);
+        const int32x4_t sum = vmlaq_n_s32(left, vldrbq_z_s32(b, which), local.right);
+        const int32x4_t whole = vmulhq_s32(vaddq_n_s32(sum, local.offset), factors);
+        edge_store_four(y, vaddq_n_s32(whole, local.zero), which);
+        a += 4;
+        b += 4;
+        y += 4;
+    }
+#else
 #if EDGE_DSP
     const uint32_t factors = edge_pack(local.left, local.right);
     for (; count >= 4; count -= 4) {
@@ -32,4 +45,5 @@ static EDGE_NOINLINE void edge_add(const edge_add_t *c, const int8_t *a, const i
     for (; count > 0; count--) {
         *y++ = edge_add_one(&local, *a++ * local.left + *b++ * local.right + local.offset);
     }
+#endif
 }

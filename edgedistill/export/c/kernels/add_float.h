@@ -5,6 +5,24 @@ typedef struct {
     edge_scale_t left, right;
 } edge_add_float_t;
 
+#if EDGE_HELIUM
+static EDGE_NOINLINE void edge_add_float(const edge_add_float_t *c, const int8_t *a, const int8_t *b, int8_t *y,
+                                         int32_t count)
+{
+    const edge_add_float_t local = *c;
+    for (; count > 0; count -= 4) {
+        const mve_pred16_t which = vctp32q((uint32_t)count);
+        const int32x4_t from_a = vsubq_n_s32(vldrbq_z_s32(a, which), local.left_zero);
+        const int32x4_t from_b = vsubq_n_s32(vldrbq_z_s32(b, which), local.right_zero);
+        const float32x4_t left = edge_opaque_four(vmulq_n_f32(vcvtq_f32_s32(from_a), local.left));
+        const float32x4_t right = edge_opaque_four(vmulq_n_f32(vcvtq_f32_s32(from_b), local.right));
+        edge_store_four(y, vqaddq_n_s32(vcvtnq_s32_f32(vaddq_f32(left, right)), local.zero), which);
+        a += 4;
+        b += 4;
+        y += 4;
+    }
+}
+#else
 #if EDGE_FLOAT
 static inline int8_t edge_add_float_one(const edge_add_float_t *c, int32_t a, int32_t b)
 {
@@ -45,3 +63,4 @@ static EDGE_NOINLINE void edge_add_float(const edge_add_float_t *c, const int8_t
         *y++ = edge_add_float_one(c, *a++ - c->left_zero, *b++ - c->right_zero);
     }
 }
+#endif

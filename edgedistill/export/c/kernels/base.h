@@ -20,11 +20,13 @@
 #define EDGE_DSP 0
 #endif
 
-#if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(EDGE_PORTABLE) && !defined(EDGE_DSP_HEADER)
-#include <arm_mve.h>
-#define EDGE_HELIUM 1 /* vectors of sixteen int8: Cortex-M55 and M85 */
+#if defined(__ARM_FEATURE_MVE) && EDGE_FLOAT && defined(EDGE_ASSEMBLY)
+#define EDGE_HELIUM ((__ARM_FEATURE_MVE & 2) != 0) /* vectors of int8 and float32: Cortex-M55 and M85 */
 #else
 #define EDGE_HELIUM 0
+#endif
+#if EDGE_HELIUM
+#include <arm_mve.h>
 #endif
 
 /* A function that is assembly from its first to its last instruction, of which the compiler assumes nothing. */

@@ -6,7 +6,6 @@ static void edge_conv(const edge_conv_t *c, const int8_t *x, int8_t *y, int8_t *
     int32_t p;
     for (p = 0; p < positions; p += EDGE_POSITIONS) {
         const int32_t count = edge_least(positions - p, EDGE_POSITIONS);
-        edge_unfold_positions(c, x, p, count, scratch);
-        edge_outputs(c, scratch, y + p * c->out_channels, count);
+        edge_outputs(c, edge_columns(c, x, p, count, scratch), y + p * c->out_channels, count);
     }
 }

@@ -12,8 +12,7 @@
         for (p = 0; p < positions; p += EDGE_POSITIONS) {                                             \
             const int32_t count = edge_least(positions - p, EDGE_POSITIONS);                          \
             const int32_t at = p * channels;                                                          \
-            edge_unfold_positions(c, x, p, count, scratch);                                           \
-            edge_outputs(c, scratch, tile, count);                                                    \
+            edge_outputs(c, edge_columns(c, x, p, count, scratch), tile, count);                      \
             edge_##add(sum, tile, other + at, y + at, count * channels);                              \
         }                                                                                             \
     }

@@ -2,13 +2,46 @@
 
 typedef struct {
     const int8_t *weights; /* per four channels: four of the first, four of the second, ...; then single rows */
-    const edge_channel_t *channels;
+    const int32_t *biases; /* the input's zero point folded in */
+    const edge_scale_t *scales; /* one per channel, or one for all */
+    int32_t scale_step; /* from a channel's multiplier to the next: 1 or 0 */
     int32_t in_count, out_count;
     int32_t out_zero;
 } edge_dense_t;
 
 /* acc += four channels, of depth products each, a multiple of four. */
-#if defined(EDGE_ASSEMBLY)
+#if EDGE_HELIUM
+static inline void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+    const uint32_t rest = (uint32_t)depth & 15u;
+    uint32_t n;
+    if (rest != 0u) { /* first, what is no whole vector: the weights that follow meet zeros */
+        const int32x4x4_t four = vld4q_s32((const int32_t *)(const void *)w);
+        const int8x16_t v = vldrbq_z_s8(x, vctp8q(rest));
+        a = vmladavaq_s8(a, v, vreinterpretq_s8_s32(four.val[0]));
+        b = vmladavaq_s8(b, v, vreinterpretq_s8_s32(four.val[1]));
+        c = vmladavaq_s8(c, v, vreinterpretq_s8_s32(four.val[2]));
+        d = vmladavaq_s8(d, v, vreinterpretq_s8_s32(four.val[3]));
+        x += rest;
+        w = edge_further(w, 4u * rest);
+    }
+    for (n = (uint32_t)depth / 16u; n > 0u; n--) {
+        const int32x4x4_t four = vld4q_s32((const int32_t *)(const void *)w);
+        const int8x16_t v = vldrbq_s8(x);
+        a = vmladavaq_s8(a, v, vreinterpretq_s8_s32(four.val[0]));
+        b = vmladavaq_s8(b, v, vreinterpretq_s8_s32(four.val[1]));
+        c = vmladavaq_s8(c, v, vreinterpretq_s8_s32(four.val[2]));
+        d = vmladavaq_s8(d, v, vreinterpretq_s8_s32(four.val[3]));
+        x += 16;
+        w += 64;
+    }
+    acc[0] = a;
+    acc[1] = b;
+    acc[2] = c;
+    acc[3] = d;
+}
+#elif defined(EDGE_ASSEMBLY)
 #define EDGE_DENSE_PART(acc, w)                 \
     "sxtb16 r3, " w "\n\t"                      \
     "smlad " acc ", r3, r12, " acc "\n\t"       \
@@ -85,34 +118,54 @@ static void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int
 }
 #endif
 
+/* Four sums to int8. */
+static inline void edge_requantise_four(const edge_dense_t *c, const int32_t *acc, const edge_scale_t *scale, int8_t *y)
+{
+#if EDGE_HELIUM
+    const float32x4_t scales = c->scale_step == 0 ? vdupq_n_f32(*scale) : vldrwq_f32(scale);
+    edge_store_four(y, edge_scale_four(vldrwq_s32(acc), scales, c->out_zero), vctp32q(4));
+#else
+    int32_t i;
+    for (i = 0; i < 4; i++) {
+        y[i] = edge_requantise(acc[i], *scale, c->out_zero);
+        scale += c->scale_step;
+    }
+#endif
+}
+
 static void edge_dense(const edge_dense_t *c, const int8_t *x, int8_t *y)
 {
     const int32_t whole = c->in_count & ~3;
-    const edge_channel_t *channel = c->channels;
+    const int32_t *bias = c->biases;
+    const edge_scale_t *scale = c->scales;
     const int8_t *w = c->weights;
     int32_t left = c->out_count;
     int32_t i, k;
     for (; left >= 4; left -= 4) {
         int32_t acc[4];
         for (i = 0; i < 4; i++) {
-            acc[i] = channel[i].bias;
+            acc[i] = bias[i];
         }
         edge_dense_four(x, w, whole, acc);
         w += 4 * whole;
-        for (i = 0; i < 4; i++) {
-            for (k = whole; k < c->in_count; k++) {
-                acc[i] += x[k] * *w++;
+        if (whole < c->in_count) {
+            for (i = 0; i < 4; i++) {
+                for (k = whole; k < c->in_count; k++) {
+                    acc[i] += x[k] * *w++;
+                }
             }
-            *y++ = edge_requantise(acc[i], channel[i].scale, c->out_zero);
         }
-        channel += 4;
+        edge_requantise_four(c, acc, scale, y);
+        bias += 4;
+        scale += 4 * c->scale_step;
+        y += 4;
     }
     for (; left > 0; left--) {
-        int32_t acc = channel->bias;
+        int32_t acc = *bias++;
         for (k = 0; k < c->in_count; k++) {
             acc += x[k] * *w++;
         }
-        *y++ = edge_requantise(acc, channel->scale, c->out_zero);
-        channel++;
+        *y++ = edge_requantise(acc, *scale, c->out_zero);
+        scale += c->scale_step;
     }
 }

@@ -1,8 +1,9 @@
-/* DEPTHWISE_CONV_2D, one channel's plane at a time; y may be x where their shapes are equal. */
+/* DEPTHWISE_CONV_2D, the plane of one channel (Helium: of four) at a time; y may be x where their shapes are equal. */
 
 typedef struct {
     const int8_t *weights; /* per channel: the kernel's rows */
     const edge_channel_t *channels;
+    int32_t weights_step, channels_step; /* from one channel to the next; 0 where all have the same */
     int32_t in_height, in_width, in_channels;
     int32_t out_height, out_width;
     int32_t kernel_height, kernel_width;
@@ -13,14 +14,39 @@ typedef struct {
     int32_t in_zero, out_zero;
 } edge_depthwise_t;
 
+#if EDGE_HELIUM
+typedef edge_word_t edge_plane_t; /* four channels */
+#define EDGE_CHANNELS 4
+
+static inline edge_plane_t edge_values(const int8_t *x, int32_t channels)
+{
+    edge_plane_t v = 0u;
+    if (channels == 4) {
+        return edge_load(x);
+    }
+    for (; channels > 0; channels--) {
+        v = (v << 8) | (uint8_t)x[channels - 1];
+    }
+    return v;
+}
+
+static inline edge_plane_t edge_padding(int32_t zero)
+{
+    return (uint8_t)zero * 0x01010101u;
+}
+#else
 #if EDGE_DSP
 typedef int16_t __attribute__((may_alias)) edge_plane_t;
 #else
 typedef int8_t edge_plane_t;
 #endif
+#define EDGE_CHANNELS 1
+#define edge_values(x, channels) (*(x))
+#define edge_padding(zero) ((edge_plane_t)(zero))
+#endif
 
-/* Copies a channel with its padding; x points to the channel's first value. */
-static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, edge_plane_t *plane)
+/* Copies EDGE_CHANNELS channels, or the last few, with their padding; x points to their first values. */
+static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, int32_t channels, edge_plane_t *plane)
 {
     const int32_t step = c->in_channels;
     const int32_t width = c->plane_width;
@@ -32,29 +58,103 @@ static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x,
         const int32_t begin = row < 0 || row >= c->in_height ? width : first;
         const int32_t end = row < 0 || row >= c->in_height ? width : last;
         for (i = 0; i < begin; i++) {
-            *plane++ = (edge_plane_t)c->in_zero;
+            *plane++ = edge_padding(c->in_zero);
         }
         if (begin < end) {
             int32_t from = row * c->in_width * step;
             for (; i + 1 < end; i += 2) {
-                plane[0] = x[from];
-                plane[1] = x[from + step];
+                plane[0] = edge_values(x + from, channels);
+                plane[1] = edge_values(x + from + step, channels);
                 plane += 2;
                 from += 2 * step;
             }
             if (i < end) {
-                *plane++ = x[from];
+                *plane++ = edge_values(x + from, channels);
                 i++;
             }
         }
         for (; i < width; i++) {
-            *plane++ = (edge_plane_t)c->in_zero;
+            *plane++ = edge_padding(c->in_zero);
         }
         plane = next;
     }
+    (void)channels;
 }
 
-#if EDGE_DSP
+#if EDGE_HELIUM
+/* The kernel's values of four channels, or of the last few, side by side. */
+static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_t channels, int8_t *words)
+{
+    const int32_t taps = c->kernel_height * c->kernel_width;
+    int32_t tap, i;
+    for (tap = 0; tap < taps; tap++) {
+        for (i = 0; i < 4; i++) {
+            words[i] = i < channels ? w[i * c->weights_step] : 0;
+        }
+        words += 4;
+        w++;
+    }
+}
+
+/* Three neighbouring outputs of four channels. */
+static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const int8_t *words, int32x4_t *acc)
+{
+    const int32_t step = 4 * c->stride_width;
+    const int32_t width = c->kernel_width;
+    const int32_t pitch = c->pitch;
+    int32x4_t a = acc[0], b = acc[0], d = acc[0];
+    int32_t row, left;
+    for (row = c->kernel_height; row > 0; row--) {
+        const int8_t *x = (const int8_t *)at;
+        const int8_t *y = x + step;
+        const int8_t *z = y + step;
+        for (left = width; left > 0; left--) {
+            const int32x4_t w = vldrbq_s32(words);
+            a = vaddq_s32(a, vmulq_s32(vldrbq_s32(x), w));
+            b = vaddq_s32(b, vmulq_s32(vldrbq_s32(y), w));
+            d = vaddq_s32(d, vmulq_s32(vldrbq_s32(z), w));
+            words += 4;
+            x += 4;
+            y += 4;
+            z += 4;
+        }
+        at += pitch;
+    }
+    acc[0] = a;
+    acc[1] = b;
+    acc[2] = d;
+}
+
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *words,
+                                       const edge_channel_t *channel, int32_t channels, int8_t *y)
+{
+    const mve_pred16_t which = vctp32q((uint32_t)channels);
+    const int32x4x2_t both = vld2q_s32(&channel->bias); /* biases and multipliers */
+    const float32x4_t scale = vreinterpretq_f32_s32(both.val[1]);
+    const int32_t step = c->in_channels;
+    const int32_t zero = c->out_zero;
+    int32_t row, left;
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *at = plane + row * c->stride_height * c->pitch;
+        for (left = c->out_width; left > 0; left -= 3) { /* past the plane's end lies more of the scratch memory */
+            int32x4_t acc[3];
+            acc[0] = both.val[0];
+            edge_window(c, at, words, acc);
+            edge_store_four(y, edge_scale_four(acc[0], scale, zero), which);
+            y += step;
+            if (left > 1) {
+                edge_store_four(y, edge_scale_four(acc[1], scale, zero), which);
+                y += step;
+            }
+            if (left > 2) {
+                edge_store_four(y, edge_scale_four(acc[2], scale, zero), which);
+                y += step;
+            }
+            at += 3 * c->stride_width;
+        }
+    }
+}
+#elif EDGE_DSP
 /* Two weights a word, twice: for windows that start at an even and at an odd value of the plane. */
 static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, edge_word_t *words)
 {
@@ -94,6 +194,12 @@ static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at
     }
 }
 
+/* The upper half of a word and the lower half of the next. */
+static inline uint32_t edge_between(const edge_word_t *x)
+{
+    return edge_load((const int8_t *)(const void *)x + 2);
+}
+
 /* Kernels of three rows, two or three wide, with a stride of one or two: all in registers. */
 static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const edge_plane_t *plane,
                                                 const edge_word_t *w, const edge_channel_t *channel, int8_t *y)
@@ -104,30 +210,35 @@ static EDGE_NOINLINE void edge_channel_of_three(const edge_depthwise_t *c, const
     const int32_t step = c->in_channels;
     const int32_t pitch = c->pitch / 2;
     const int32_t width = c->out_width;
-    const int32_t each = c->stride_width == 1 ? 2 : 1; /* outputs from the words at one place */
+    const int32_t pairs = c->stride_width == 1 ? width / 2 : 0; /* of outputs from the words at one place */
     const int32_t skip = c->stride_height * pitch;
     const edge_word_t *line = (const edge_word_t *)(const void *)plane;
+    const uint32_t a = w[0], a_last = w[2], b = w[4], b_last = w[6], d = w[8], d_last = w[10];
     int32_t rows = c->out_height;
-    int32_t to = 0;
     for (; rows > 0; rows--) {
         const edge_word_t *x0 = line;
         const edge_word_t *x1 = line + pitch;
         const edge_word_t *x2 = x1 + pitch;
         int32_t left;
-        for (left = width; left > 0; left -= each) {
-            const uint32_t a0 = x0[0], a1 = x0[1], b0 = x1[0], b1 = x1[1], c0 = x2[0], c1 = x2[1];
-            int32_t sum = edge_smlad(w[0], a0, bias);
-            sum = edge_smlad(w[4], b0, edge_smlad(w[2], a1, sum));
-            sum = edge_smlad(w[8], c0, edge_smlad(w[6], b1, sum));
-            y[to] = edge_requantise(edge_smlad(w[10], c1, sum), scale, zero);
-            to += step;
-            if (each == 2 && left > 1) {
-                sum = edge_smlad(w[1], a0, bias);
-                sum = edge_smlad(w[5], b0, edge_smlad(w[3], a1, sum));
-                sum = edge_smlad(w[9], c0, edge_smlad(w[7], b1, sum));
-                y[to] = edge_requantise(edge_smlad(w[11], c1, sum), scale, zero);
-                to += step;
-            }
+        for (left = pairs; left > 0; left--) { /* the second from words between the words */
+            const uint32_t a1 = x0[1], b1 = x1[1], d1 = x2[1];
+            int32_t sum = edge_smlad(edge_between(x0), a, bias);
+            int32_t first = edge_smlad(*x0++, a, bias);
+            sum = edge_smlad(edge_between(x1), b, edge_smlatb(a1, a_last, sum));
+            first = edge_smlad(*x1++, b, edge_smlabb(a1, a_last, first));
+            sum = edge_smlad(edge_between(x2), d, edge_smlatb(b1, b_last, sum));
+            first = edge_smlad(*x2++, d, edge_smlabb(b1, b_last, first));
+            *y = edge_requantise(edge_smlabb(d1, d_last, first), scale, zero);
+            y += step;
+            *y = edge_requantise(edge_smlatb(d1, d_last, sum), scale, zero);
+            y += step;
+        }
+        for (left = width - 2 * pairs; left > 0; left--) {
+            int32_t sum = edge_smlabb(x0[1], a_last, edge_smlad(x0[0], a, bias));
+            sum = edge_smlabb(x1[1], b_last, edge_smlad(x1[0], b, sum));
+            sum = edge_smlabb(x2[1], d_last, edge_smlad(x2[0], d, sum));
+            *y = edge_requantise(sum, scale, zero);
+            y += step;
             x0++;
             x1++;
             x2++;
@@ -188,23 +299,32 @@ static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_pla
 static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y, int8_t *scratch)
 {
     edge_plane_t *const plane = (edge_plane_t *)(void *)scratch;
-    const int8_t *w = c->weights;
     int32_t channel;
-    for (channel = 0; channel < c->in_channels; channel++) {
-        edge_plane(c, x + channel, plane);
-#if EDGE_DSP
+    for (channel = 0; channel < c->in_channels; channel += EDGE_CHANNELS) {
+        const edge_channel_t *const constants = c->channels + channel * c->channels_step;
+        const int8_t *const w = c->weights + channel * c->weights_step;
+        const int32_t channels = edge_least(c->in_channels - channel, EDGE_CHANNELS);
+        edge_plane(c, x + channel, channels, plane);
+#if EDGE_HELIUM
+        {
+            int8_t *const words = (int8_t *)(plane + c->pitch * c->plane_height + 2 * c->stride_width);
+            if (channel == 0 || c->weights_step != 0) {
+                edge_kernel_words(c, w, channels, words);
+            }
+            edge_channel(c, plane, words, constants, channels, y + channel);
+        }
+#elif EDGE_DSP
         {
             edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
             edge_kernel_words(c, w, words);
             if (c->kernel_height == 3 && c->kernel_width / 2 == 1 && c->stride_width <= 2) {
-                edge_channel_of_three(c, plane, words, c->channels + channel, y + channel);
+                edge_channel_of_three(c, plane, words, constants, y + channel);
             } else {
-                edge_channel(c, plane, words, c->channels + channel, y + channel);
+                edge_channel(c, plane, words, constants, y + channel);
             }
         }
 #else
-        edge_channel(c, plane, w, c->channels + channel, y + channel);
+        edge_channel(c, plane, w, constants, y + channel);
 #endif
-        w += c->kernel_height * c->kernel_width;
     }
 }

@@ -27,6 +27,22 @@ static inline int32_t edge_smlad(uint32_t x, uint32_t y, int32_t acc)
     __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
     return r;
 }
+
+/* acc + x.low * y.low */
+static inline int32_t edge_smlabb(uint32_t x, uint32_t y, int32_t acc)
+{
+    int32_t r;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
+
+/* acc + x.high * y.low */
+static inline int32_t edge_smlatb(uint32_t x, uint32_t y, int32_t acc)
+{
+    int32_t r;
+    __asm__("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
 #else
 static inline uint32_t edge_even(uint32_t x)
 {
@@ -41,6 +57,16 @@ static inline uint32_t edge_odd(uint32_t x)
 static inline int32_t edge_smlad(uint32_t x, uint32_t y, int32_t acc)
 {
     return (int32_t)__SMLAD(x, y, (uint32_t)acc);
+}
+
+static inline int32_t edge_smlabb(uint32_t x, uint32_t y, int32_t acc)
+{
+    return edge_smlad(x & 0xFFFFu, y, acc);
+}
+
+static inline int32_t edge_smlatb(uint32_t x, uint32_t y, int32_t acc)
+{
+    return edge_smlad(x >> 16, y, acc);
 }
 #endif
 

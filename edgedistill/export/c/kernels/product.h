@@ -1,5 +1,88 @@
 /* CONV_2D as a matrix product: a few unfolded positions by two channels at a time. */
 
+#if EDGE_HELIUM
+/* The sums of two pairs of channels, the second pair's weights pitch bytes after the first's: sums[position][4]. */
+static EDGE_NOINLINE void edge_dot(const int8_t *const *columns, int32_t depth, const int8_t *weights, int32_t pitch,
+                                   int32_t *sums)
+{
+    const uint32_t rest = (uint32_t)depth & 15u;
+    int32_t pair;
+    for (pair = 0; pair < 2; pair++) {
+        const int8_t *x = columns[0], *y = columns[1], *z = columns[2], *w = weights;
+        int32_t a0 = 0, a1 = 0, a2 = 0, b0 = 0, b1 = 0, b2 = 0;
+        uint32_t n;
+        if (rest != 0u) { /* first, what is no whole vector: the weights that follow meet zeros */
+            const mve_pred16_t which = vctp8q(rest);
+            const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
+            const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
+            const int8x16_t p = vldrbq_z_s8(x, which), q = vldrbq_z_s8(y, which), r = vldrbq_z_s8(z, which);
+            a0 = vmladavq_s8(p, a);
+            a1 = vmladavq_s8(q, a);
+            a2 = vmladavq_s8(r, a);
+            b0 = vmladavq_s8(p, b);
+            b1 = vmladavq_s8(q, b);
+            b2 = vmladavq_s8(r, b);
+            x += rest;
+            y += rest;
+            z += rest;
+            w = edge_further(w, 2u * rest);
+        }
+        for (n = (uint32_t)depth / 16u; n > 0u; n--) {
+            const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
+            const int8x16_t a = vreinterpretq_s8_s32(both.val[0]), b = vreinterpretq_s8_s32(both.val[1]);
+            const int8x16_t p = vldrbq_s8(x), q = vldrbq_s8(y), r = vldrbq_s8(z);
+            a0 = vmladavaq_s8(a0, p, a);
+            a1 = vmladavaq_s8(a1, q, a);
+            a2 = vmladavaq_s8(a2, r, a);
+            b0 = vmladavaq_s8(b0, p, b);
+            b1 = vmladavaq_s8(b1, q, b);
+            b2 = vmladavaq_s8(b2, r, b);
+            x += 16;
+            y += 16;
+            z += 16;
+            w += 32;
+        }
+        sums[0] = a0;
+        sums[1] = b0;
+        sums[4] = a1;
+        sums[5] = b1;
+        sums[8] = a2;
+        sums[9] = b2;
+        sums += 2;
+        weights += pitch;
+    }
+}
+
+/* All channels of count positions, whose columns follow each other at x; so do their outputs at y. */
+static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *x, int8_t *y, int32_t count)
+{
+    const edge_channel_t *channel = c->channels;
+    const int8_t *w = c->weights;
+    const int32_t depth = c->depth;
+    const int32_t channels = c->out_channels;
+    const int32_t zero = c->out_zero;
+    const int8_t *columns[3];
+    int32_t left, i;
+    columns[0] = x;
+    columns[1] = count > 1 ? x + depth : x;
+    columns[2] = count > 2 ? x + 2 * depth : x;
+    for (left = channels; left > 0; left -= 4) {
+        const mve_pred16_t which = vctp32q((uint32_t)left);
+        const int32x4x2_t both = vld2q_s32(&channel->bias); /* biases and multipliers */
+        int32_t sums[12];
+        int8_t *to = y;
+        edge_dot(columns, depth, w, left > 2 ? 2 * depth : 0, sums); /* or one pair twice, if there is no other */
+        w += 4 * depth;
+        for (i = 0; i < count; i++) {
+            const int32x4_t acc = vaddq_s32(vldrwq_s32(sums + 4 * i), both.val[0]);
+            edge_store_four(to, edge_scale_four(acc, vreinterpretq_f32_s32(both.val[1]), zero), which);
+            to += channels;
+        }
+        y += 4;
+        channel += 4;
+    }
+}
+#else
 /* What the products of a tile work on; assembly knows the order of the fields. */
 typedef struct {
     const edge_column_t *x;
@@ -175,22 +258,6 @@ static void edge_dot(const edge_tile_t *tile, const int8_t *w, int32_t *acc)
     const int8_t *second = tile->end;
     int32_t a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3];
     int32_t i;
-#if EDGE_HELIUM
-    while (tile->end - x >= 16) {
-        const int32x4x2_t both = vld2q_s32((const int32_t *)(const void *)w);
-        const int8x16_t a = vreinterpretq_s8_s32(both.val[0]);
-        const int8x16_t b = vreinterpretq_s8_s32(both.val[1]);
-        const int8x16_t p = vldrbq_s8(x);
-        const int8x16_t q = vldrbq_s8(second);
-        a0 = vmladavaq_s8(a0, p, a);
-        a1 = vmladavaq_s8(a1, q, a);
-        b0 = vmladavaq_s8(b0, p, b);
-        b1 = vmladavaq_s8(b1, q, b);
-        x += 16;
-        second += 16;
-        w += 32;
-    }
-#endif
     while (x < tile->end) {
         for (i = 0; i < 4; i++) {
             a0 += x[i] * w[i];
@@ -252,3 +319,4 @@ static EDGE_NOINLINE void edge_outputs(const edge_conv_t *c, const int8_t *scrat
     }
 #endif
 }
+#endif

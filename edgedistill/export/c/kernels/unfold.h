@@ -58,30 +58,46 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
 #else
 /* Columns: the bytes of one position after the other. */
 typedef int8_t edge_column_t;
-#define EDGE_POSITIONS 2
+#define EDGE_POSITIONS (EDGE_HELIUM ? 3 : 2)
 #define EDGE_COLUMN(scratch, depth, i) ((scratch) + (i) * (depth))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
 {
 #if EDGE_HELIUM
-    for (; count >= 16; count -= 16) {
+    const uint32_t rest = (uint32_t)count & 15u;
+    const mve_pred16_t which = vctp8q(rest);
+    uint32_t n;
+    vstrbq_p_s8(to, vldrbq_z_s8(x, which), which);
+    x += rest;
+    to += rest;
+    for (n = (uint32_t)count / 16u; n > 0u; n--) {
         vstrbq_s8(to, vldrbq_s8(x));
-        to += 16;
         x += 16;
+        to += 16;
     }
-#endif
+    return to;
+#else
     for (; count > 0; count--) {
         *to++ = *x++;
     }
     return to;
+#endif
 }
 
 static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t count)
 {
+#if EDGE_HELIUM
+    int32_t i;
+    for (i = 0; i < count; i += 16) {
+        vstrbq_p_s8(to + i, vdupq_n_s8((int8_t)zero), vctp8q((uint32_t)(count - i)));
+    }
+    return to + count;
+#else
     for (; count > 0; count--) {
         *to++ = (int8_t)zero;
     }
     return to;
+#endif
 }
 #endif
 
@@ -110,6 +126,12 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
 #if EDGE_WORDS
 static inline int8_t *edge_copy_bytes(int8_t *to, const int8_t *x, int32_t count)
 {
+    for (; count >= 4; count -= 4) {
+        const uint32_t v = edge_load(x);
+        __builtin_memcpy(to, &v, 4);
+        to += 4;
+        x += 4;
+    }
     for (; count > 0; count--) {
         *to++ = *x++;
     }
@@ -146,12 +168,26 @@ static EDGE_NOINLINE void edge_gather(const edge_conv_t *c, const int8_t *x, int
 #endif
 }
 
-/* Unfolds count positions of the output in raster order, from p on. */
-static void edge_unfold_positions(const edge_conv_t *c, const int8_t *x, int32_t p, int32_t count, int8_t *scratch)
+/* The columns of count positions of the output in raster order, from p on. */
+static const int8_t *edge_columns(const edge_conv_t *c, const int8_t *x, int32_t p, int32_t count, int8_t *scratch)
 {
     int32_t row = p / c->out_width;
     int32_t column = p - row * c->out_width;
     int32_t i;
+#if EDGE_HELIUM || EDGE_WORDS
+    if (c->depth == c->in_channels && c->out_height == c->in_height && c->out_width == c->in_width) {
+        x += p * c->depth; /* a 1x1 kernel without padding: the input is its own columns */
+#if EDGE_HELIUM
+        return x;
+#else
+        for (i = 0; i < count; i++) {
+            (void)edge_unfold(EDGE_COLUMN(scratch, c->depth, i), x, c->depth);
+            x += c->depth;
+        }
+        return scratch;
+#endif
+    }
+#endif
     for (i = 0; i < count; i++) {
         edge_gather(c, x, row, column, scratch, i);
         column++;
@@ -160,4 +196,5 @@ static void edge_unfold_positions(const edge_conv_t *c, const int8_t *x, int32_t
             row++;
         }
     }
+    return scratch;
 }

@@ -1,0 +1,158 @@
+"""Plain training beside every kind of distillation, the same short schedule and seeds: accuracies and speed.
+
+    python benchmarks/methods.py --real-data DIR --out out/methods --epochs 12 --json FILE
+
+CIFAR-10, teacher ResNet-56, student ResNet-8 (the recipe of cifar10_resnet8.toml with fewer epochs). Each
+method is the labels' cross-entropy plus its loss at the weight of its paper's code, or of the code of Tian et
+al. 2020, which compared most of them; nothing here was chosen by looking at the test images, and the last
+epoch counts. Plain training varies its images anew in each epoch; the others see VIEWS variations of each,
+kept with the teacher's answers and features (3.4 GB a seed at the defaults). A broken-off run goes on where
+it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import provenance
+
+from edgedistill import recipe as recipes
+from edgedistill.build import build
+from edgedistill.reporter import PlainReporter
+
+RECIPE = Path(__file__).with_name("cifar10_resnet8.toml")
+LABELS = {"name": "hard-labels"}
+HINTON = {"name": "hinton"}  # alpha 0.9, temperature 4
+
+
+def feature(name: str, weight: float) -> dict[str, Any]:
+    """On the last layer of every resolution."""
+    return {"name": name, "weight": weight, "taps": ["auto"]}
+
+
+def last(name: str, weight: float) -> dict[str, Any]:
+    """On the last feature maps, before the mean over positions."""
+    return {"name": name, "weight": weight, "taps": ["last"]}
+
+
+METHODS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "plain": [LABELS],
+    "hinton": [HINTON],
+    "soft-targets": [{"name": "soft-targets"}],
+    "dkd": [LABELS, {"name": "dkd", "warmup": 1, "options": {"beta": 2.0}}],  # its paper's code for ResNet-56
+    "standardised": [{**LABELS, "weight": 0.1}, {"name": "standardised", "weight": 9.0, "temperature": 2.0}],
+    "regression": [LABELS, {"name": "regression"}],
+    "hint": [LABELS, last("hint", 100.0)],
+    "attention": [LABELS, feature("attention", 1000.0)],
+    "cosine": [LABELS, feature("cosine", 1.0)],
+    "many-to-one": [LABELS, {"name": "many-to-one", "weight": 100.0}],
+    "rkd": [LABELS, last("rkd-distance", 25.0), last("rkd-angle", 50.0)],
+    "similarity": [LABELS, last("similarity", 3000.0)],
+    "pkt": [LABELS, last("pkt", 30_000.0)],
+    "crd": [LABELS, last("crd", 0.8)],
+    "hinton + attention": [HINTON, feature("attention", 1000.0)],
+    "hinton + crd": [HINTON, last("crd", 0.8)],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real-data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--quantise-epochs", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3, help="2 or more")
+    parser.add_argument("--views", type=int, default=4, help="cached variations of each image")
+    parser.add_argument("--limit", type=int, default=12_500, help="training images")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
+    arguments = parser.parse_args()
+    names = [name.strip() for name in arguments.methods.split(",")]
+    rows = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in names]
+    result = {
+        "test_images": rows[0]["test_images"],
+        "teacher": rows[0]["teacher"],
+        "losses": {name: METHODS[name] for name in names},
+        "summary": {name: summary(rows, name) for name in names},
+        "runs": rows,
+    }
+    provenance.write(arguments.json, result, {"DIR": arguments.real_data, "OUT": arguments.out})
+    print(json.dumps(result["summary"], indent=1))
+
+
+def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
+    """One method with one seed, or what an earlier call kept of it."""
+    folder = arguments.real_data / "cifar10"
+    weights = next(folder.glob("teachers/resnet56-*.th"))
+    overrides = {
+        "data.source": str(folder),
+        "data.limit": arguments.limit,
+        "teacher.spec": f"{weights}@edgedistill.teachers.architectures:cifar_resnet56",
+        "distill.epochs": arguments.epochs,
+        "distill.views": arguments.views,
+        "distill.losses": METHODS[name],
+        "distill.cache_features": True,
+        "quantise.epochs": arguments.quantise_epochs,
+        "export.formats": ("onnx",),
+        "export.float32": False,
+        "bench.runs": 10,
+        "seed": seed,
+    }
+    recipe = recipes.resolve(RECIPE, overrides)
+    out = arguments.out / f"seed{seed}"
+    kept = out / f"{recipes.sha256(recipe)}.json"
+    if kept.exists():
+        row: dict[str, Any] = json.loads(kept.read_text())
+        return row
+    started = time.perf_counter()
+    record = build(recipe, out, reporter=PlainReporter())["android-arm64"]
+    floats = [log for log in record.epochs if log.stage == "distill"]
+    row = {
+        "method": name,
+        "seed": seed,
+        "student_float": record.accuracy.student_float,
+        "student_int8": record.accuracy.student_int8,
+        "images_per_s": [round(log.images_per_s) for log in floats],
+        "int8_images_per_s": [round(log.images_per_s) for log in record.epochs if log.stage == "quantise"],
+        "stage_seconds": record.stage_seconds,
+        "seconds": time.perf_counter() - started,
+        "test_images": record.accuracy.test_images,
+        "teacher": record.accuracy.teacher,
+    }
+    print(json.dumps(row), flush=True)
+    kept.write_text(json.dumps(row))
+    return row
+
+
+def summary(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """A method's accuracies, its gain over plain training with the standard error, and its speed."""
+    own, plain = ([r for r in rows if r["method"] == method] for method in (name, "plain"))
+    found: dict[str, Any] = {}
+    for kind in ("student_float", "student_int8"):
+        found[kind] = provenance.spread([r[kind] for r in own])
+        if plain and name != "plain":
+            base = provenance.spread([r[kind] for r in plain])
+            found[f"{kind}_gain"] = {
+                "mean": found[kind]["mean"] - base["mean"],
+                "standard_error": math.sqrt(sum(s["stdev"] ** 2 / s["count"] for s in (found[kind], base))),
+            }
+    found["images_per_s"] = speed(own)
+    if plain:
+        found["speed_of_plain"] = found["images_per_s"] / speed(plain)
+    return found
+
+
+def speed(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The median of the epochs' images/s in float training."""
+    return statistics.median(rate for row in rows for rate in row["images_per_s"])
+
+
+if __name__ == "__main__":
+    main()

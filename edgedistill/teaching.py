@@ -1,0 +1,117 @@
+"""What a build's trainings learn from: the mix of losses, and cached views with the teacher's answers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgedistill import students, tasks, units
+from edgedistill.data.types import ImageData
+from edgedistill.deliver import Run
+from edgedistill.distill import mix as mixes
+from edgedistill.distill import views as view_cache
+from edgedistill.distill.mix import LossMix
+from edgedistill.lower.passes import simplify
+from edgedistill.lower.trace import trace
+from edgedistill.quant import ranges
+from edgedistill.quant.execute import GraphNet
+from edgedistill.recipe import Recipe
+from edgedistill.store import key
+from edgedistill.teachers.types import Teacher
+
+_MIX = "losses.safetensors"
+
+
+def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teacher: Teacher) -> None:
+    """Finds before training what taps would only show after it, in int8 training or on a full disk.
+
+    Raises:
+        InputError: a tap that does not exist, cannot be matched or is folded away; too large a cache.
+    """
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        net = spec.build(len(data.labels), data.image_shape[2])
+        mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
+        if not mix.teacher_layers:
+            return
+        if recipe.distill.cache_features:
+            limit_bytes = units.parse_bytes(recipe.distill.cache_limit)
+            view_cache.check_size(mix.teacher_layers, recipe.distill.views, len(data.train), limit_bytes)
+        for layer in net.modules():  # as after training: an untrained BatchNorm changes nothing
+            if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
+                assert layer.running_var is not None
+                nn.init.normal_(layer.running_mean)
+                nn.init.uniform_(layer.running_var, 0.5, 2)
+    graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
+    mix.in_graph(net, GraphNet(graph), data)
+
+
+def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view_cache.Views | None:
+    """The cached views that ``mix`` wants; None where the teacher is asked live, or not at all.
+
+    Layers that are tapped without a cache need the teacher for each batch, and its logits come along.
+    """
+    recipe = run.recipe
+    cached = recipe.distill.cache_features or not mix.teacher_layers
+    if not cached:
+        run.reporter.note(
+            "the teacher is asked for each batch, for its layers and its answers (see distill.cache_features)"
+        )
+    if recipe.distill.views == 0 or not mix.taught or not cached:
+        return None
+    parts = {
+        "data": data.fingerprint,
+        "teacher": teacher.fingerprint,
+        "views": str(recipe.distill.views),
+        "augment": ",".join(recipe.data.augmentations),
+        "seed": str(recipe.seed),
+    }
+    if mix.teacher_layers:
+        parts["layers"] = "\n".join(mix.teacher_layers)
+    name = run.hashes["views"] = key("views", parts)
+    layers = tuple(mix.teacher_layers)
+    found = run.store.find("views", name)
+    if found is None:
+        examples = tasks.TASKS[data.task].examples
+        run.reporter.stage("soft targets", f"{recipe.distill.views} views of {len(data.train)} {examples}")
+        started = time.perf_counter()
+        work = run.store.work("views", name)
+        view_cache.compute(
+            work,
+            data.train,
+            teacher.logits,
+            len(data.labels),
+            recipe.distill.views,
+            recipe.data.augmentations,
+            recipe.seed,
+            run.reporter,
+            inside=teacher.inside,
+            layers=mix.teacher_layers,
+        )
+        with run.store.writing("views", name) as folder:
+            for file in view_cache.files_of(layers):
+                (work / file).replace(folder / file)
+        run.seconds["soft targets"] = time.perf_counter() - started
+        found = run.store.find("views", name)
+    assert found is not None
+    return view_cache.load(found, layers)
+
+
+def keep_mix(mix: LossMix, folder: Path) -> None:
+    """Saves what was learned along with the student, for int8 training to go on with."""
+    from safetensors.torch import save_file
+
+    state = mix.state_dict()
+    if state:
+        save_file({name: value.contiguous() for name, value in state.items()}, folder / _MIX)
+
+
+def load_mix(mix: LossMix, folder: Path | None) -> None:
+    """The counterpart of ``keep_mix``."""
+    from safetensors.torch import load_file
+
+    if folder is not None and (folder / _MIX).exists():
+        mix.load_state_dict(load_file(folder / _MIX))

@@ -1,0 +1,82 @@
+"""Planned flash and arena are the linked ones: of untrained weights here, of trained ones in the firmware."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgedistill import target
+from edgedistill.export import c
+from edgedistill.export.metadata import Metadata
+from edgedistill.ir.graph import Graph
+from edgedistill.read import read
+from edgedistill.runners import c_source, cortex_m
+from edgedistill.runners.cortex_m import firmware
+from edgedistill.sizing import flash
+from tests.graphs import random_input, small_integer_graph
+
+M4 = target.load("cortex-m4")
+REASON = cortex_m.missing(cortex_m.CC)
+needs_compiler = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+
+_NOTHING = """#include "{name}.h"
+int {name}_invoke(const int8_t *input, int8_t *output, void *arena)
+{{
+    return input == output || arena == input;
+}}
+"""
+
+
+def untrained(graph: Graph) -> Graph:
+    """Other weights, no biases; tables, which no training changes, stay."""
+    rng = np.random.default_rng(0)
+    tables = {op.inputs[1] for op in graph.ops if op.kind == "TABLE"}
+    new = {}
+    for name, tensor in graph.tensors.items():
+        if tensor.data is None or name in tables:
+            new[name] = tensor
+            continue
+        data = np.zeros_like(tensor.data)
+        if tensor.dtype == "int8":
+            data = rng.integers(-127, 128, data.shape).astype(np.int8)
+        new[name] = replace(tensor, data=data)
+    return graph.replace(tensors=new)
+
+
+def linked(graph: Graph, folder: Path, x: NDArray[np.int8]) -> int:
+    """What the model adds to an image: the firmware of it, less the firmware of a model that does nothing."""
+    c.write(graph, Metadata("net", "", graph.labels, 1.0, 0, "0"), folder)
+    source = c_source.find(folder)
+    made = firmware.compile_model(source, M4, folder)
+    whole = cortex_m.sections(made.link(x, "whole")).flash_bytes
+    source.source.write_text(_NOTHING.format(name=source.name))
+    made = firmware.compile_model(source, M4, folder)
+    return whole - cortex_m.sections(made.link(x, "nothing")).flash_bytes
+
+
+def compare(graph: Graph, folder: Path) -> None:
+    planned = flash.planned(untrained(graph), M4)
+    assert planned is not None and planned.code_bytes > 0
+    assert planned.total_bytes == pytest.approx(linked(graph, folder, random_input(graph, 1)), rel=0.01)
+
+
+@needs_compiler
+def test_a_small_graph(tmp_path: Path) -> None:
+    compare(small_integer_graph(3), tmp_path)
+
+
+@needs_compiler
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "vww_96_int8"])
+def test_the_four_networks(name: str, real_data: Path, tmp_path: Path) -> None:
+    compare(read(real_data / "mlperf_tiny" / f"{name}.tflite").graph, tmp_path)
+
+
+def test_no_core_or_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = small_integer_graph(3)
+    assert flash.planned(graph, target.load("android-arm64")) is None
+    assert flash.planned(graph, M4, "no-such-gcc") is None
