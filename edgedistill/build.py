@@ -22,7 +22,7 @@ from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
-from edgedistill.errors import InputError
+from edgedistill.errors import DataError, InputError
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
 from edgedistill.lower.passes import simplify
@@ -105,8 +105,18 @@ def build(
 
 
 def load_data(run: Run, resolution: int | None) -> ImageData:
-    """The recipe's data, decoded into the store's cache; ``resolution`` goes before the recipe's."""
+    """The recipe's data, decoded into the store's cache; ``resolution`` goes before the recipe's.
+
+    Raises:
+        DataError: data that cannot be used, or that a build alone can make.
+    """
     section = _section(run, resolution)
+    if section.source == datafree.SOURCE:
+        raise DataError(
+            "synthetic images are made in a build, from its teacher",
+            where=section.source,
+            fix="give real examples (--data)",
+        )
     run.reporter.stage("data", section.source)
     cache = run.store.root / "data"
     data = data_sets.load(section, seed=run.recipe.seed, cache=cache, trust=run.recipe.trust)

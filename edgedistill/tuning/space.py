@@ -103,8 +103,8 @@ KNOBS: Mapping[str, Knob] = {
     "alpha": Knob(
         "distill.alpha",
         "the teacher's share in the loss",
-        "0 is plain training, 1 never looks at a label",
-        _taught(0.0, 1.0),
+        "0 is plain training, 1 never looks at a label; a mix of losses has weights instead",
+        lambda recipe, task: None if recipe.distill.losses else _taught(0.0, 1.0)(recipe, task),
     ),
     "lr": Knob(
         "distill.lr",

@@ -54,6 +54,7 @@ def test_flags_reach_the_search(run: Run, seen: list[dict[str, Any]]) -> None:
         ("teach --set distill.alpha=0.5", "learns from labels alone"),
         ("teach --epochs -1", "distill.epochs must be at least 0; it is -1"),
         ("teach --teacher-family resnet65 --set data.limit=100", "did you mean resnet56"),
+        ("teach --data synthetic", "synthetic images are made in a build"),
         ("teach --data nowhere", "there is no data source named 'nowhere'"),
     ],
 )

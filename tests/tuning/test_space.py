@@ -43,6 +43,11 @@ def test_plain_training_has_no_temperature() -> None:
         space(recipe(alpha=0.0), "image-classification", ("temperature",))
 
 
+def test_a_mix_of_losses_has_no_alpha() -> None:
+    found = space(recipe(losses=[{"name": "dkd"}]), "image-classification")
+    assert "alpha" not in found and "temperature" in found
+
+
 def test_no_set_mirrors_what_the_recipe_does_not() -> None:
     plain = Recipe.model_validate({"data": {"source": "letters", "augment": ["pad-crop"]}})
     within = space(plain, "image-classification", ("augment",))["augment"]
