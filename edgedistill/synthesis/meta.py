@@ -45,8 +45,11 @@ class MetaGenerator:
         setting, w = self.setting, self.setting.weights
         z = torch.randn(len(targets), NOISE).requires_grad_()
         fast = copy.deepcopy(self.generator).train()
-        noise = {"params": [z], "lr": _NOISE_RATE * w.lr}
-        steps = torch.optim.Adam([{"params": list(fast.parameters())}, noise], lr=w.lr, betas=_BETAS)
+        groups: list[dict[str, Any]] = [
+            {"params": list(fast.parameters())},
+            {"params": [z], "lr": _NOISE_RATE * w.lr},
+        ]
+        steps = torch.optim.Adam(groups, lr=w.lr, betas=_BETAS)
         self.optimiser.zero_grad()
         best, best_loss = torch.empty(0), float("inf")
         for _ in range(w.steps):
