@@ -61,7 +61,7 @@ class SynthesisSection(_Section):
     images: int = Field(50_000, ge=100)
     classes: int = Field(10, ge=2)  # how many the teacher knows
     labels: tuple[str, ...] | None = None  # their names in its order; None: 0, 1, 2, ...
-    batch: int = Field(256, ge=16)
+    batch: int = Field(128, ge=16)
     warmup: int = Field(20, ge=0)  # batches that a generator learns from before the first that is kept
     steps: int | None = Field(None, ge=1)  # of gradient descent per batch
     lr: float | None = Field(None, gt=0)
@@ -69,7 +69,7 @@ class SynthesisSection(_Section):
     prior: float | None = Field(None, ge=0)  # weight of the class
     smoothness: float | None = Field(None, ge=0)  # weight of the total variation
     rival: float | None = Field(None, ge=0)  # weight of instructing a student that learns along; 0: none
-    rival_steps: int = Field(20, ge=1)  # of that student per batch of new images
+    rival_steps: int = Field(10, ge=1)  # of that student per batch of new images
     contrast: float = Field(0.0, ge=0)  # weight of being unlike earlier images; costs a second teacher pass
     width: int = Field(32, ge=4)  # of the generator
 

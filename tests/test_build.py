@@ -127,7 +127,8 @@ def test_a_microcontroller_gets_c_and_the_same_bits(built: tuple[Path, BuildReco
     out, _ = built
     record = build(small(targets=["cortex-m4"]), out)["cortex-m4"]
     folder = out / "cortex-m4"
-    assert {p.name for p in (folder / "c").iterdir()} == {"edgedistill_student.c", "edgedistill_student.h"}
+    names = {p.name for p in (folder / "c").iterdir()}
+    assert {"edgedistill_student.c", "edgedistill_student.h", "CMakeLists.txt", "examples", "board"} <= names
     assert {a.format for a in record.artifacts} >= {"c", "onnx", "tflite"}
     rows = {p.runtime.split(",")[0]: p for p in record.parity if p.artifact == "c"}
     assert set(rows) == {"c on this machine", "c on mps2-an386"}

@@ -103,6 +103,27 @@ def test_real_images_are_read_last_and_only_if_named(tmp_path: Path) -> None:
     assert not any("no real image" in text for text in record.warnings)
 
 
+@pytest.mark.slow
+def test_a_student_that_saw_no_digit_reads_digits(tmp_path: Path) -> None:
+    more = {
+        "synthesis__images": 10240,
+        "synthesis__batch": 128,
+        "synthesis__steps": 5,
+        "synthesis__width": 16,
+        "synthesis__warmup": 12,
+        "synthesis__rival": 0.0,
+        "student__spec": "resnet:width=8,depth=8",
+        "distill__epochs": 6,
+        "distill__batch": 64,
+        "distill__views": 2,
+        "distill__lr": 0.1,
+        "distill__alpha": 1.0,
+        "data__test": "digits",
+    }
+    accuracy = build(small(**more), tmp_path)["android-arm64"].accuracy
+    assert accuracy.student_int8 is not None and accuracy.student_int8 > 0.9
+
+
 def test_the_real_test_images_change_no_weight(tmp_path: Path) -> None:
     graphs = []
     for name, more in (("a", {}), ("b", {"data__test": "digits"})):

@@ -80,7 +80,7 @@ def images(
 
 def test_a_generator_comes_nearer_from_batch_to_batch(tmp_path: Path) -> None:
     told = Told()
-    images(tmp_path, choices(images=640, rival=0.0), told)
+    images(tmp_path, choices(images=640, rival=0.0, prior=0.5), told)
     assert len(told.losses) == 20
     assert np.mean(told.losses[-3:]) < 0.75 * told.losses[0]
 
