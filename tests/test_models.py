@@ -22,13 +22,19 @@ from edgedistill.runners.ort import Ort
 
 MODELS = Path(str(builtin_models()))
 RESNET8 = MODELS / "cifar10-resnet8"
+KEYWORDS = MODELS / "speech-commands-dscnn"
+STUDENTS = {
+    RESNET8: DataSection(source="cifar10", validation_share=0.01),
+    KEYWORDS: DataSection(source="speech_commands"),
+}
+each_student = pytest.mark.parametrize("folder", STUDENTS, ids=lambda p: p.name)
 
 
 def expected(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "expected.json").read_text()))
 
 
-@pytest.mark.parametrize("folder", [MODELS / "digits", RESNET8], ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", [MODELS / "digits", *STUDENTS], ids=lambda p: p.name)
 def test_files_are_the_ones_described(folder: Path) -> None:
     files = expected(folder)["files"]
     assert files
@@ -45,10 +51,11 @@ def test_the_digits_teacher_is_as_good_as_said(tmp_path: Path) -> None:
     assert float((answers == data.test.labels).mean()) == expected(MODELS / "digits")["accuracy"]["teacher"]
 
 
-def test_resnet8_is_exact_and_verifies_in_every_runtime() -> None:
-    assert not verify.inexact(serial.load(RESNET8 / "graph.npz"))
+@each_student
+def test_a_student_is_exact_and_verifies_in_every_runtime(folder: Path) -> None:
+    assert not verify.inexact(serial.load(folder / "graph.npz"))
     for name in ("student.tflite", "student.onnx"):
-        for row in verify_dir(RESNET8 / name):
+        for row in verify_dir(folder / name):
             assert row.identical == row.values > 0, row
 
 
@@ -58,19 +65,22 @@ def test_resnet8_reached_its_goal() -> None:
     assert accuracy["student_float"] - accuracy["student_int8"] <= 0.003
 
 
-def test_resnet8_gives_the_same_bits_here(real_data: Path, tmp_path: Path) -> None:
-    section = DataSection(source=str(real_data / "cifar10"), validation_share=0.01)
+@each_student
+def test_a_student_gives_the_same_bits_here(folder: Path, real_data: Path, tmp_path: Path) -> None:
+    section = STUDENTS[folder]
+    section = section.model_copy(update={"source": str(real_data / section.source)})
     test = data_sets.load(section, seed=0, cache=tmp_path).test
     x = to_int8(np.asarray(test.images_NHWC))
-    about = expected(RESNET8)
-    for runner in (LiteRt(RESNET8 / "student.tflite"), Ort(RESNET8 / "student.onnx")):
+    about = expected(folder)
+    for runner in (LiteRt(folder / "student.tflite"), Ort(folder / "student.onnx")):
         outputs = np.concatenate([runner.run(x[i : i + 250]) for i in range(0, len(x), 250)])
         assert hashlib.sha256(outputs.tobytes()).hexdigest() == about["outputs"]["sha256"]
         assert float((outputs.argmax(1) == test.labels).mean()) == about["accuracy"]["student_int8"]
 
 
-def test_golden_vectors_are_the_graphs_own() -> None:
-    graph = serial.load(RESNET8 / "graph.npz")
-    vectors = golden.load(RESNET8 / "golden.npz")
+@each_student
+def test_golden_vectors_are_the_graphs_own(folder: Path) -> None:
+    graph = serial.load(folder / "graph.npz")
+    vectors = golden.load(folder / "golden.npz")
     outputs = interpret.run(graph, {graph.inputs[0]: vectors.inputs})[graph.outputs[0]]
     np.testing.assert_array_equal(outputs, vectors.outputs)

@@ -87,7 +87,7 @@ def test_a_file_of_ones_own_is_named_by_its_stem(tmp_path: Path) -> None:
         ("cores = 4\n" + GOOD, "cores must be a table; it is 4"),
         (
             GOOD.replace('"litert"', '"litert2"'),
-            "runtimes.value.0 must be 'litert', 'onnxruntime', 'coreml' or 'c'",
+            "runtimes.value.0. must be 'litert', 'onnxruntime', 'coreml' or 'c'",
         ),
         (GOOD.replace("[isa]", "[isa"), "this is not TOML"),
         (GOOD + "[cpu]\nvalue = 'cortex-m4 -wrapper x'\nsource = 'x'", "cpu.value is not valid"),

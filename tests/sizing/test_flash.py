@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgedistill import target
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir.graph import Graph
+from edgedistill.ir.graph import Graph, Op
 from edgedistill.read import read
 from edgedistill.runners import c_source, cortex_m
 from edgedistill.runners.cortex_m import firmware
@@ -32,12 +32,12 @@ int {name}_invoke(const int8_t *input, int8_t *output, void *arena)
 
 
 def untrained(graph: Graph) -> Graph:
-    """Other weights, no biases; tables, which no training changes, stay."""
+    """Other weights, no biases; what no training changes, tables and the kernels of averages, stays."""
     rng = np.random.default_rng(0)
-    tables = {op.inputs[1] for op in graph.ops if op.kind == "TABLE"}
+    fixed = {name for op in graph.ops if op.kind == "TABLE" or averages(graph, op) for name in op.inputs[1:]}
     new = {}
     for name, tensor in graph.tensors.items():
-        if tensor.data is None or name in tables:
+        if tensor.data is None or name in fixed:
             new[name] = tensor
             continue
         data = np.zeros_like(tensor.data)
@@ -45,6 +45,12 @@ def untrained(graph: Graph) -> Graph:
             data = rng.integers(-127, 128, data.shape).astype(np.int8)
         new[name] = replace(tensor, data=data)
     return graph.replace(tensors=new)
+
+
+def averages(graph: Graph, op: Op) -> bool:
+    """Whether a depthwise convolution is an average: one weight everywhere."""
+    weights = graph.tensors[op.inputs[1]].data if op.kind == "DEPTHWISE_CONV_2D" else None
+    return weights is not None and bool((weights == weights.flat[0]).all())
 
 
 def linked(graph: Graph, folder: Path, x: NDArray[np.int8]) -> int:
