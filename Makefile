@@ -1,5 +1,5 @@
 # Two commands: `make demo` builds a student from the built-in teacher; `make test` proves the project.
-# `make devices` installs compilers and emulators of microcontrollers and 64-bit Arm, for some tests (Debian, root).
+# `make devices` installs compilers and emulators of microcontrollers and 64-bit Arm (Debian, root); `make test` tries to.
 # `make extras` proves what needs TensorFlow, timm or transformers, in an environment of its own (2 GB).
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,6 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/edgedistill build --target android-arm64 --out out/demo
 
 test: $(VENV)/.installed-dev
+	.ci/tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -c pyproject.toml tests $(PYTEST_ARGS)
@@ -20,7 +21,7 @@ test: $(VENV)/.installed-dev
 devices:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi \
-		qemu-user-static gcc-aarch64-linux-gnu
+		qemu-user-static gcc-aarch64-linux-gnu clang
 
 extras: $(VENV)-extras/.installed
 	$(VENV)-extras/bin/pytest -c pyproject.toml tests/teachers tests/runners $(PYTEST_ARGS)
