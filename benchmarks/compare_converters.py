@@ -107,8 +107,9 @@ def float_operators(path: Path) -> list[str]:
         import onnx
 
         model = onnx.load(options.optimized_model_filepath)
-    integer = ("QLinear", "Quantize", "Dequantize", "Transpose", "Reshape", "Flatten", "Squeeze", "Identity")
-    return [node.op_type for node in model.graph.node if not node.op_type.startswith(integer)]
+    integer = ("QLinear", "QGemm", "Quantize", "Dequantize")
+    moves = ("Transpose", "Reshape", "Flatten", "Squeeze", "Slice", "Identity")  # compute nothing
+    return [node.op_type for node in model.graph.node if not node.op_type.startswith(integer + moves)]
 
 
 def _float_operators_tflite(content: bytes) -> list[str]:
