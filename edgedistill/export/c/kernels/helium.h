@@ -16,10 +16,11 @@ static inline const int8_t *edge_further(const int8_t *p, uint32_t count)
     return p + count;
 }
 
-/* n, of which the compiler does not know whence it comes: it counts loops in fewer instructions. */
+/* n, of which the compiler does not know whence it comes: it counts loops in fewer instructions, and prepares
+   nothing from n ahead of where it is used. */
 static inline uint32_t edge_hidden(uint32_t n)
 {
-    __asm__("" : "+r"(n));
+    __asm__ volatile("" : "+r"(n));
     return n;
 }
 

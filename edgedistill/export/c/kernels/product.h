@@ -5,12 +5,12 @@
 static EDGE_NOINLINE void edge_dot(const int8_t *const *columns, int32_t depth, const int8_t *weights, int32_t pitch,
                                    int32_t *sums)
 {
-    const uint32_t rest = (uint32_t)depth & 15u;
     const uint32_t whole = edge_hidden((uint32_t)depth / 16u);
     const int32_t *const end = sums + 4;
     do {
         const int8_t *x = columns[0], *y = columns[1], *z = columns[2], *w = weights;
         int32_t a0 = 0, a1 = 0, a2 = 0, b0 = 0, b1 = 0, b2 = 0;
+        const uint32_t rest = edge_hidden((uint32_t)depth & 15u);
         uint32_t n;
         if (rest != 0u) { /* first, what is no whole vector: the weights that follow meet zeros */
             const mve_pred16_t which = vctp8q(rest);
