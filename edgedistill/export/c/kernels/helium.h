@@ -16,6 +16,14 @@ static inline const int8_t *edge_further(const int8_t *p, uint32_t count)
     return p + count;
 }
 
+/* n, of which the compiler does not know whence it comes: it counts loops in fewer instructions, and prepares
+   nothing from n ahead of where it is used. */
+static inline uint32_t edge_hidden(uint32_t n)
+{
+    __asm__ volatile("" : "+r"(n));
+    return n;
+}
+
 /* Four integers from int32 sums and their multipliers, rounded half to even, the zero point added. Helium takes
    subnormal numbers for zero, to which they round anyway. */
 static inline int32x4_t edge_scale_four(int32x4_t acc, float32x4_t scale, int32_t zero)
