@@ -6,10 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 from typer.testing import CliRunner
 
@@ -103,7 +105,17 @@ def test_real_images_are_read_last_and_only_if_named(tmp_path: Path) -> None:
     assert not any("no real image" in text for text in record.warnings)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order: how many threads there are decides last bits, and synthesis makes other images of them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_student_that_saw_no_digit_reads_digits(tmp_path: Path) -> None:
     more = {
         "synthesis__images": 10240,
@@ -113,16 +125,15 @@ def test_a_student_that_saw_no_digit_reads_digits(tmp_path: Path) -> None:
         "synthesis__warmup": 12,
         "synthesis__rival": 0.0,
         "student__spec": "resnet:width=8,depth=8",
-        "distill__epochs": 6,
+        "distill__epochs": 10,
         "distill__batch": 64,
-        "distill__views": 2,
+        "distill__views": 4,
         "distill__lr": 0.1,
         "distill__alpha": 1.0,
         "data__test": "digits",
     }
     accuracy = build(small(**more), tmp_path)["android-arm64"].accuracy
-    # chance is 10 %; the same seed gave 88.8 % on two threads and more than 90 % on one
-    assert accuracy.student_int8 is not None and accuracy.student_int8 > 0.8
+    assert accuracy.student_int8 is not None and accuracy.student_int8 > 0.9
 
 
 def test_the_real_test_images_change_no_weight(tmp_path: Path) -> None:

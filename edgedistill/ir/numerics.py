@@ -84,9 +84,13 @@ def divide_by_power_of_two(x: NDArray[np.int64], exponent: ArrayLike) -> NDArray
 
 
 def multiply_d(x: NDArray[np.int64], q31: ArrayLike, shift: ArrayLike) -> NDArray[np.int64]:
-    """TFLite's MultiplyByQuantizedMultiplier with two roundings."""
+    """TFLite's MultiplyByQuantizedMultiplier with two roundings.
+
+    Its left shift is undefined where it leaves int32; here, as in the C that is printed, it saturates.
+    """
     s = np.asarray(shift, np.int64)
-    return divide_by_power_of_two(doubling_high_mul(x << np.maximum(s, 0), q31), np.maximum(-s, 0))
+    shifted = np.clip(x << np.maximum(s, 0), -(2**31), 2**31 - 1)
+    return divide_by_power_of_two(doubling_high_mul(shifted, q31), np.maximum(-s, 0))
 
 
 def requantise_d(
