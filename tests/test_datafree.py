@@ -107,7 +107,7 @@ def test_real_images_are_read_last_and_only_if_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums in one order: how many threads there are decides last bits, and synthesis makes other images of them."""
+    """Sums in one order: threads decide last bits, and synthesis makes other images of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
