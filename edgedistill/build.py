@@ -34,7 +34,7 @@ from edgedistill.recipe import DataSection, Recipe
 from edgedistill.record import BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sizing import fits
-from edgedistill.store import Store, check_writable, key
+from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
@@ -67,7 +67,7 @@ def build(
             run.store.clear()
         section = _section(run, spec.resolution)
         # an operator that we lack, and a device that is too small, show here, not after training
-        if section.source == datafree.SOURCE:
+        if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
             fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
@@ -92,7 +92,7 @@ def build(
         report = _check_teacher(run, teacher, data)
         weights, epochs = distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
-        if section.source == datafree.SOURCE and section.test is not None:
+        if section.synthetic and section.test is not None:
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
         result = {}
@@ -111,7 +111,7 @@ def load_data(run: Run, resolution: int | None) -> ImageData:
         DataError: data that cannot be used, or that a build alone can make.
     """
     section = _section(run, resolution)
-    if section.source == datafree.SOURCE:
+    if section.synthetic:
         raise DataError(
             "synthetic images are made in a build, from its teacher",
             where=section.source,
@@ -154,7 +154,7 @@ def trace_student(
 
 
 def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport:
-    name = _stage(run, "teacher", data=data.fingerprint, teacher=teacher.fingerprint)
+    name = run.stage_key("teacher", data=data.fingerprint, teacher=teacher.fingerprint)
     run.reporter.stage("teacher", teacher.name)
     found = run.store.find("teacher", name)
     if found is None:
@@ -192,8 +192,7 @@ def distil(
     torch.manual_seed(run.recipe.seed)
     net = spec.build(len(data.labels), data.image_shape[2])
     mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
-    name = _stage(
-        run,
+    name = run.stage_key(
         "distill",
         data=data.fingerprint,
         teacher=teacher.fingerprint if mix.taught else "none",
@@ -264,8 +263,7 @@ def _quantise(
 
     recipe = run.recipe
     choices = recipe.quantise
-    name = _stage(
-        run,
+    name = run.stage_key(
         "quantise",
         distill=run.hashes["distill"],
         quantise=choices.model_dump_json(),
@@ -323,11 +321,6 @@ def _quantise(
     assert found is not None
     epochs = tuple(EpochLog(**log) for log in json.loads((found / "epochs.json").read_text()))
     return float_graph, serial.load(found / "graph.npz"), epochs
-
-
-def _stage(run: Run, stage: str, **parts: str) -> str:
-    run.hashes[stage] = key(stage, parts)
-    return run.hashes[stage]
 
 
 def _finished(run: Run, folder: Path, data: ImageData, teacher: Teacher) -> BuildRecord | None:

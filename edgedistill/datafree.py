@@ -16,7 +16,6 @@ from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.errors import DataError, InputError
 from edgedistill.recipe import DataSection, SynthesisSection
-from edgedistill.store import key
 from edgedistill.synthesis import dataset
 from edgedistill.synthesis.loop import synthesise
 from edgedistill.synthesis.methods import weights
@@ -24,7 +23,6 @@ from edgedistill.synthesis.statistics import measured
 from edgedistill.teachers import gradients
 from edgedistill.teachers.gradients import Network
 
-SOURCE = "synthetic"
 _SIDE = 32  # pixels, where neither recipe nor teacher says
 NO_REAL_IMAGE = (
     "no real image was read: the accuracies are agreement with the teacher on held-out synthetic images; "
@@ -69,20 +67,17 @@ def data_set(run: Run, section: DataSection, spec: students.StudentSpec, plan: P
     """
     recipe, network, choices = run.recipe, plan.network, plan.choices
     rivals = weights(choices).rival > 0
-    name = key(
+    name = run.stage_key(
         "synthesis",
-        {
-            "teacher": network.fingerprint,
-            "synthesis": choices.model_dump_json(),
-            "weights": str(weights(choices)),
-            "shape": str(plan.image_shape),
-            "shares": f"{section.validation_share},{section.test_share}",
-            "augment": ",".join(section.augmentations),
-            "student": f"{recipe.student.spec},{recipe.distill.temperature}" if rivals else "none",
-            "seed": str(recipe.seed),
-        },
+        teacher=network.fingerprint,
+        synthesis=choices.model_dump_json(),
+        weights=str(weights(choices)),
+        shape=str(plan.image_shape),
+        shares=f"{section.validation_share},{section.test_share}",
+        augment=",".join(section.augmentations),
+        student=f"{recipe.student.spec},{recipe.distill.temperature}" if rivals else "none",
+        seed=str(recipe.seed),
     )
-    run.hashes["synthesis"] = name
     found = run.store.find("synthesis", name)
     if found is None:
         run.reporter.stage("synthesise", f"{choices.images} images by {choices.method} from {network.name}")

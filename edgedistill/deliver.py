@@ -58,6 +58,11 @@ class Run:
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    def stage_key(self, stage: str, **parts: str) -> str:
+        """The name under which a stage's result is kept: by what it is made of. The record shows it."""
+        self.hashes[stage] = key(stage, parts)
+        return self.hashes[stage]
+
     def warn(self, text: str) -> None:
         """Tells the user now and keeps it for the record."""
         self.warnings.append(text)
@@ -171,8 +176,8 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
         )
-        made_up = recipe.data.source == "synthetic"
-        shown = pictures.strips(data.train.images_NHWC, data.train.labels, data.labels) if made_up else ()
+        train = data.train
+        shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
         (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
         records.save(made, folder / "record.json")
         publish(folder, out / device.name)

@@ -44,6 +44,11 @@ class DataSection(_Section):
     )
 
     @property
+    def synthetic(self) -> bool:
+        """Whether there are no examples: images are made from the teacher."""
+        return self.source == "synthetic"
+
+    @property
     def augmentations(self) -> tuple[str, ...]:
         """The names in ``augment``, or the source's default."""
         if self.augment is not None:

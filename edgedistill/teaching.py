@@ -16,7 +16,6 @@ from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
-from edgedistill.store import key
 from edgedistill.teachers.types import Teacher
 
 _MIX = "losses.safetensors"
@@ -69,10 +68,10 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
         "augment": ",".join(recipe.data.augmentations),
         "seed": str(recipe.seed),
     }
-    if mix.teacher_layers:
-        parts["layers"] = "\n".join(mix.teacher_layers)
-    name = run.hashes["views"] = key("views", parts)
     layers = tuple(mix.teacher_layers)
+    if layers:
+        parts["layers"] = "\n".join(layers)
+    name = run.stage_key("views", **parts)
     found = run.store.find("views", name)
     if found is None:
         examples = tasks.TASKS[data.task].examples
