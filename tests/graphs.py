@@ -278,6 +278,9 @@ def integer_cases(seed: int) -> dict[str, Graph]:
     case(
         "conv_5x5_lopsided", (1, 8, 8, 3), lambda n, x: n.conv(x, 4, kernel=5, pads=(1, 3, 0, 2), act="relu6")
     )
+    case(  # as large as its input, and yet not made of it
+        "conv_1x1_stride2_padded", (1, 3, 3, 8), lambda n, x: n.conv(x, 8, 1, (2, 2), (1, 1, 1, 1))
+    )
     case("depthwise_same", (1, 8, 8, 6), lambda n, x: n.depthwise(x))
     case("depthwise_stride2_even", (1, 8, 8, 6), lambda n, x: n.depthwise(x, stride=(2, 2), act="relu6"))
     case("average_8x8", (1, 8, 8, 6), lambda n, x: n.average(x))

@@ -11,7 +11,7 @@ from edgedistill import target
 from edgedistill.ir import plan
 from edgedistill.runners import cortex_m
 from edgedistill.target import Fact, Target
-from tests.graphs import Builder, random_input, small_integer_graph
+from tests.graphs import Builder, integer_cases, random_input, small_integer_graph
 
 REASON = cortex_m.reason_not_runnable(target.load("cortex-m4"))
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -28,6 +28,14 @@ def test_every_operator(cpu: str, tmp_path: Path) -> None:
     device = without_float_unit() if " " in cpu else target.load(f"cortex-{cpu}")
     found = measure(graph, device, random_input(graph, 3), tmp_path)
     assert found["equal_outputs"] == 3 and found["repeat_spread"] <= 4  # two readings, each within a tick
+
+
+@pytest.mark.parametrize("cpu", ["m4", "m55"])
+def test_a_strided_1x1_kernel_that_keeps_the_size(cpu: str, tmp_path: Path) -> None:
+    graph = integer_cases(6)["conv_1x1_stride2_padded"]
+    assert (
+        measure(graph, target.load(f"cortex-{cpu}"), random_input(graph, 3), tmp_path)["equal_outputs"] == 3
+    )
 
 
 def test_a_network_of_odd_sizes_needs_few_instructions(tmp_path: Path) -> None:

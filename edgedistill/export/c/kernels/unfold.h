@@ -175,7 +175,8 @@ static const int8_t *edge_columns(const edge_conv_t *c, const int8_t *x, int32_t
     int32_t column = p - row * c->out_width;
     int32_t i;
 #if EDGE_HELIUM || EDGE_WORDS
-    if (c->depth == c->in_channels && c->out_height == c->in_height && c->out_width == c->in_width) {
+    if (c->depth == c->in_channels && c->stride_height == 1 && c->stride_width == 1 &&
+        c->out_height == c->in_height && c->out_width == c->in_width) {
         x += p * c->depth; /* a 1x1 kernel without padding: the input is its own columns */
 #if EDGE_HELIUM
         return x;
