@@ -30,6 +30,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.read import read
 from edgedistill.record import Accuracy, Artifact, BuildRecord, GraphSummary, Parity
 from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
@@ -106,6 +107,7 @@ def compile_model(
         golden.save(vectors, folder / "golden.npz")
         if "c" in formats:
             project.write(graph, meta, vectors, EXPORTERS["c"].path(folder))
+            board.write(EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")

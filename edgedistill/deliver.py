@@ -96,6 +96,7 @@ def deliver(
         golden.save(vectors, folder / "golden.npz")
         if "c" in formats:
             project.write(integer, meta, vectors, EXPORTERS["c"].path(folder))
+            board.write(EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
         (folder / "labels.txt").write_text(
             "".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8"
@@ -200,7 +201,7 @@ def export(
     recipe: Recipe,
     formats: tuple[Format, ...],
 ) -> None:
-    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/ with board/."""
+    """Prints ``formats`` into ``folder``: student.*, student-float32.* beside it, and c/."""
     for name in formats:
         row = EXPORTERS[name]
         path = row.path(folder)
@@ -208,8 +209,6 @@ def export(
             onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
         else:
             row.write(integer, meta, path)
-        if name == "c":
-            board.write(path)
         if recipe.export.float32 and name not in ("coreml", "c"):
             row.write(float_graph, meta, row.path(folder, "student-float32"))
 

@@ -129,6 +129,12 @@ def test_a_microcontroller_gets_c_and_the_same_bits(built: tuple[Path, BuildReco
     folder = out / "cortex-m4"
     names = {p.name for p in (folder / "c").iterdir()}
     assert {"edgedistill_student.c", "edgedistill_student.h", "CMakeLists.txt", "examples", "board"} <= names
+    assert {p.name for p in (folder / "c" / "board").iterdir()} == {
+        "README.md",
+        "board_model.h",
+        "protocol.c",
+        "protocol.h",
+    }
     assert {a.format for a in record.artifacts} >= {"c", "onnx", "tflite"}
     rows = {p.runtime.split(",")[0]: p for p in record.parity if p.artifact == "c"}
     assert set(rows) == {"c on this machine", "c on mps2-an386"}

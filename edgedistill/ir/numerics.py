@@ -89,7 +89,7 @@ def multiply_d(x: NDArray[np.int64], q31: ArrayLike, shift: ArrayLike) -> NDArra
     Its left shift is undefined where it leaves int32; here, as in the C that is printed, it saturates.
     """
     s = np.asarray(shift, np.int64)
-    shifted = np.clip(x << np.maximum(s, 0), -(2**31), 2**31 - 1)
+    shifted = np.clip(x << np.clip(s, 0, 31), -(2**31), 2**31 - 1)
     return divide_by_power_of_two(doubling_high_mul(shifted, q31), np.maximum(-s, 0))
 
 

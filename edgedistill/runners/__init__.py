@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +51,17 @@ class RunnerRow:
     text: str
     suffix: str  # of the files or folders that it takes
     libraries: tuple[str, ...]  # modules whose import loads the runtime itself; any one will do
-    where: str  # "module:Class"; empty: no runner, checked by other means
-    platforms: tuple[str, ...] = ()  # values of sys.platform; empty: everywhere
+    where: str  # "module:Class" of a Runner; empty: by other means
+    only_checked: bool = False  # no runner: the file is read back and evaluated
     programs: tuple[str, ...] = ()  # that run it instead of a library
 
     @property
     def can_run_here(self) -> bool:
-        """True when there is a class, the platform fits and the library is installed, or the programs are."""
+        """True when the library or all programs are installed, and somebody runs the files at all."""
+        if self.only_checked:
+            return False
         if self.programs:
             return all(shutil.which(program) is not None for program in self.programs)
-        if not self.where or (self.platforms and sys.platform not in self.platforms):
-            return False
         return self.library is not None
 
     @property
@@ -110,7 +109,7 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             suffix=".mlpackage",
             libraries=("coremltools",),
             where="",
-            platforms=("darwin",),
+            only_checked=True,
         ),
         "c": RunnerRow(
             text="the C files, compiled for this machine",
@@ -130,7 +129,7 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
             suffix="c/",
             libraries=("serial",),
-            where="edgedistill.runners.serial_board:SerialBoard",
+            where="",
         ),
         "aarch64": RunnerRow(
             text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",

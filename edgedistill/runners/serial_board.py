@@ -36,7 +36,6 @@ class About:
     """What a board says of itself; ``input_type``: int8, or uint8 for pixels 0 to 255."""
 
     name: str
-    profile: str
     model: str
     input_bytes: int
     input_type: str
@@ -92,7 +91,6 @@ class SerialBoard:
         size, kind = self._value("tensors", r"m-input-\[(\d{1,9},u?int8)\]").split(",")
         return About(
             name=self._value("name", r"m-name-dut-\[(.*)\]"),
-            profile=self._value("profile", r"m-profile-\[(.*)\]"),
             model=self._value("profile", r"m-model-\[(.*)\]"),
             input_bytes=int(size),
             input_type=kind,
@@ -125,9 +123,9 @@ class SerialBoard:
             raise self._garbled("infer", answer)
         return (laps[1] - laps[0]) % _WRAP_US
 
-    def outputs(self) -> NDArray[np.int8]:
+    def outputs(self, about: About) -> NDArray[np.int8]:
         """The last inference's output, byte for byte."""
-        digits = self._value("outputs", r"m-outputs-\[((?:[0-9a-f]{2})*)\]")
+        digits = self._value("outputs", rf"m-outputs-\[([0-9a-f]{{{2 * about.output_bytes}}})\]")
         return np.frombuffer(bytes.fromhex(digits), np.int8)
 
     def ask(self, command: str, *, seconds: float | None = None) -> tuple[str, ...]:

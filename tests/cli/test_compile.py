@@ -52,6 +52,12 @@ def test_it_writes_proven_files(run: Run, model: Path, tmp_path: Path) -> None:
     assert {p.name for p in out.iterdir()} >= {
         *("golden.npz", "graph.npz", "labels.txt", "record.json", "student.onnx", "student.tflite"),
     }
+    assert {p.name for p in (out / "c" / "board").iterdir()} == {
+        "README.md",
+        "board_model.h",
+        "protocol.c",
+        "protocol.h",
+    }
     assert serial.load(out / "graph.npz").ops == graph.ops
     vectors = golden.load(out / "golden.npz")
     assert np.array_equal(vectors.inputs, random_inputs(graph, 16))

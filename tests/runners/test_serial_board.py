@@ -77,9 +77,20 @@ def test_every_byte_of_a_board(tmp_path: Path, flags: tuple[str, ...]) -> None:
             line.load(one, about)
             assert line.has(one, about) and not line.has(one ^ np.int8(1), about)
             assert [line.infer(), line.infer(7, 2)] == [1000, 1000]  # the clock begins again at the third
-            np.testing.assert_array_equal(line.outputs(), answer.reshape(-1))
+            np.testing.assert_array_equal(line.outputs(about), answer.reshape(-1))
         with pytest.raises(GateError, match=r"(?s)refused 'nonsense': \[Unknown command: nonsense\]"):
             line.ask("nonsense")
+
+
+def test_an_answer_that_lost_bytes_on_its_way() -> None:
+    known = {
+        b"name": b"m-name-dut-[x]",
+        b"profile": b"m-profile-[x]\r\nm-model-[x]",
+        b"tensors": b"m-input-[4,int8]\r\nm-output-[2,int8]",
+        b"outputs": b"m-outputs-[7f]",
+    }
+    with boards.liar(boards.answers(known)) as port, SerialBoard(port) as line, pytest.raises(GateError):
+        line.outputs(line.about())
 
 
 @needs_compiler

@@ -39,9 +39,7 @@ def write(c_folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / _MODEL_HEADER).write_text(_model_header(source), encoding="utf-8")
     for name, written in _FILES.items():
-        text = resource(name)
-        if name == "board.md":
-            text = Template(text).substitute(model=source.name)
+        text = Template(resource(name)).substitute(model=source.name)
         (folder / written).write_text(text, encoding="utf-8")
 
 
@@ -75,9 +73,12 @@ def running(elf: Path, machine: str) -> Iterator[str]:
         late.start()
         try:
             assert qemu.stdout is not None
-            said = qemu.stdout.readline()
+            said, found = "", None
+            for line in qemu.stdout:  # warnings may come before it
+                said += line
+                if found := re.search(r"redirected to (\S+)", line):
+                    break
             late.cancel()
-            found = re.search(r"redirected to (\S+)", said)
             if found is None:
                 raise GateError(
                     f"the emulator did not start: {said.strip() or 'it said nothing'}",

@@ -316,7 +316,9 @@ static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y
 #elif EDGE_DSP
         {
             edge_word_t *const words = (edge_word_t *)(void *)(plane + c->pitch * c->plane_height + 2);
-            edge_kernel_words(c, w, words);
+            if (channel == 0 || c->weights_step != 0) {
+                edge_kernel_words(c, w, words);
+            }
             if (c->kernel_height == 3 && c->kernel_width / 2 == 1 && c->stride_width <= 2) {
                 edge_channel_of_three(c, plane, words, constants, y + channel);
             } else {
