@@ -18,16 +18,15 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+import cifar10_short
 import provenance
 
 from edgedistill import recipe as recipes
 from edgedistill.build import build
 from edgedistill.reporter import PlainReporter
 
-RECIPE = Path(__file__).with_name("cifar10_resnet8.toml")
 LABELS = {"name": "hard-labels"}
 HINTON = {"name": "hinton"}  # alpha 0.9, temperature 4
 
@@ -63,15 +62,7 @@ METHODS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real-data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--quantise-epochs", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=3, help="2 or more")
-    parser.add_argument("--views", type=int, default=4, help="cached variations of each image")
-    parser.add_argument("--limit", type=int, default=12_500, help="training images")
+    parser = cifar10_short.parser(__doc__, epochs=12, views=4)
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     arguments = parser.parse_args()
     names = [name.strip() for name in arguments.methods.split(",")]
@@ -89,23 +80,8 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """One method with one seed, or what an earlier call kept of it."""
-    folder = arguments.real_data / "cifar10"
-    weights = next(folder.glob("teachers/resnet56-*.th"))
-    overrides = {
-        "data.source": str(folder),
-        "data.limit": arguments.limit,
-        "teacher.spec": f"{weights}@edgedistill.teachers.architectures:cifar_resnet56",
-        "distill.epochs": arguments.epochs,
-        "distill.views": arguments.views,
-        "distill.losses": METHODS[name],
-        "distill.cache_features": True,
-        "quantise.epochs": arguments.quantise_epochs,
-        "export.formats": ("onnx",),
-        "export.float32": False,
-        "bench.runs": 10,
-        "seed": seed,
-    }
-    recipe = recipes.resolve(RECIPE, overrides)
+    losses = {"distill.losses": METHODS[name], "distill.cache_features": True}
+    recipe = cifar10_short.recipe(arguments, seed, losses)
     out = arguments.out / f"seed{seed}"
     kept = out / f"{recipes.sha256(recipe)}.json"
     if kept.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ def write(path: Path, result: Mapping[str, Any], words: Mapping[str, Path]) -> N
     about = {"command": " ".join(sys.argv), "machine": machine(), "versions": versions()}
     text = json.dumps({**about, **result}, indent=1)
     for word, folder in {"FILE": path, **words}.items():
-        text = text.replace(str(folder), word)
+        whole = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w.-])"  # of a path, not within a word
+        text = re.sub(whole, word, text)
     path.write_text(text + "\n", encoding="utf-8")
 
 

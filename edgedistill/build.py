@@ -21,6 +21,7 @@ from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import mix as mixes
+from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import DataError, InputError
 from edgedistill.ir import serial
@@ -31,13 +32,15 @@ from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import DataSection, Recipe
-from edgedistill.record import BuildRecord, EpochLog
+from edgedistill.record import Accuracy, BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
+
+_TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
 
 def build(
@@ -95,13 +98,29 @@ def build(
         if section.synthetic and section.test is not None:
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
+        accuracy = _float_accuracy(float_graph, data, report)
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
-                run, device, out, data, teacher, report, float_graph, integer, (*epochs, *more)
+                run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
             )
             result[device.name] = made
         return result
+
+
+def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport) -> Accuracy:
+    """What is the same for every target: the teacher's and the float student's."""
+    net, train = GraphNet(float_graph), data.train
+    some = np.unique(np.linspace(0, len(train) - 1, min(len(train), _TRAIN_SAMPLE)).astype(np.int64))
+    return Accuracy(
+        teacher=report.accuracy,
+        student_float=top1(net, data.test),
+        test_images=len(data.test),
+        teacher_ece=report.ece,
+        teacher_confidence=report.confidence,
+        student_train=top1(net, train.rows(some)),
+        validation_images=len(data.validation),
+    )
 
 
 def load_data(run: Run, resolution: int | None) -> ImageData:
@@ -166,13 +185,7 @@ def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport
     else:
         saved = json.loads((found / "report.json").read_text())
         report = TeacherReport(**{**saved, "warnings": tuple(saved["warnings"])})
-    for text in report.warnings:
-        run.warn(text)
-    run.reporter.note(
-        f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
-        f"on {len(data.test)} test {tasks.TASKS[data.task].examples}"
-    )
-    return report
+    return run.tell_teacher(report, "test", tasks.TASKS[data.task].examples)
 
 
 def distil(

@@ -21,14 +21,15 @@ from edgedistill.bench.compare import compare
 from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
+from edgedistill.bench.summary import summary
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
-from edgedistill.export import EXPORTERS, c
+from edgedistill.export import EXPORTERS
 from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.read import read
-from edgedistill.record import Accuracy, Artifact, BuildRecord, GraphSummary, Parity
+from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
@@ -149,7 +150,7 @@ def _fits(graph: Graph, target: Target | None, formats: Sequence[str]) -> None:
     if target is None:
         return
     as_c = "c" in formats
-    found = fits.needs_of_integer(graph, as_c=as_c, device=target if target.flash_bytes is not None else None)
+    found = fits.needs(graph, as_c=as_c, device=target if target.flash_bytes is not None else None)
     if target.ram_bytes is not None and found.ram_bytes > target.ram_bytes.value:
         what = "arena and stack need" if as_c else "the activations need"
         _too_large(target, what, found.ram_bytes, "RAM", target.ram_bytes.value)
@@ -231,8 +232,6 @@ def _record(
     notes: tuple[str, ...],
     seconds: dict[str, float],
 ) -> BuildRecord:
-    inexact = verify.inexact(graph)
-    memory = c.memory(graph) if EXPORTERS["c"].path(folder).exists() else plan.arena(graph)
     source: dict[str, object] = {"compile": dict(meta.provenance)}
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
@@ -249,17 +248,7 @@ def _record(
         input_scale=meta.input_scale,
         input_zero_point=meta.input_zero_point,
         accuracy=Accuracy(),
-        graph=GraphSummary(
-            macs=sum(plan.macs(graph).values()),
-            weight_bytes=plan.weight_bytes(graph),
-            arena_bytes=memory.peak,
-            parameters=plan.parameters(graph),
-            ops=len(graph.ops),
-            exact_by_construction=not inexact,
-            inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
-            arena_lower_bound_bytes=memory.lower_bound,
-            arena=memory.tensors,
-        ),
+        graph=summary(graph, as_c=EXPORTERS["c"].path(folder).exists()),
         artifacts=_artifacts(folder),
         parity=proofs,
         warnings=notes,

@@ -19,20 +19,19 @@ from edgedistill.bench.files import sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
 from edgedistill.bench.parity import parity
+from edgedistill.bench.summary import summary
 from edgedistill.data import frontend
-from edgedistill.data.types import ImageData, Split
-from edgedistill.distill.evaluate import top1 as torch_top1
+from edgedistill.data.types import ImageData
 from edgedistill.errors import ParityError
-from edgedistill.export import EXPORTERS, c
+from edgedistill.export import EXPORTERS
 from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
 from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import golden, interpret, plan, serial, verify
+from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
-from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
-from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog, GraphSummary
+from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog
 from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
@@ -44,7 +43,6 @@ from edgedistill.teachers.check import TeacherReport
 from edgedistill.teachers.types import Teacher
 
 _GOLDEN_INPUTS = 16
-_TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
 
 @dataclass
@@ -63,6 +61,16 @@ class Run:
         self.hashes[stage] = key(stage, parts)
         return self.hashes[stage]
 
+    def tell_teacher(self, report: TeacherReport, split: str, examples: str) -> TeacherReport:
+        """Says what the check of a teacher found."""
+        for text in report.warnings:
+            self.warn(text)
+        self.reporter.note(
+            f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
+            f"on {report.images} {split} {examples}"
+        )
+        return report
+
     def warn(self, text: str) -> None:
         """Tells the user now and keeps it for the record."""
         self.warnings.append(text)
@@ -75,7 +83,7 @@ def deliver(
     out: Path,
     data: ImageData,
     teacher: Teacher,
-    report: TeacherReport,
+    accuracy: Accuracy,
     float_graph: Graph,
     integer: Graph,
     epochs: tuple[EpochLog, ...],
@@ -132,7 +140,6 @@ def deliver(
         if slower:
             run.warn(slower)
         inexact = verify.inexact(integer)
-        memory = c.memory(integer) if "c" in formats else plan.arena(integer)
         quant = integer.tensors[name].quant
         assert quant is not None
         made = BuildRecord(
@@ -149,27 +156,8 @@ def deliver(
             input_shape=integer.tensors[name].shape,
             input_scale=float(quant.scale[0]),
             input_zero_point=quant.zero_point,
-            accuracy=Accuracy(
-                teacher=report.accuracy,
-                student_float=torch_top1(GraphNet(float_graph), data.test),
-                student_int8=int8,
-                test_images=len(data.test),
-                teacher_ece=report.ece,
-                teacher_confidence=report.confidence,
-                student_train=torch_top1(GraphNet(float_graph), _some(data.train)),
-                validation_images=len(data.validation),
-            ),
-            graph=GraphSummary(
-                macs=sum(plan.macs(integer).values()),
-                weight_bytes=plan.weight_bytes(integer),
-                arena_bytes=memory.peak,
-                parameters=plan.parameters(integer),
-                ops=len(integer.ops),
-                exact_by_construction=not inexact,
-                inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
-                arena_lower_bound_bytes=memory.lower_bound,
-                arena=memory.tensors,
-            ),
+            accuracy=accuracy.model_copy(update={"student_int8": int8}),
+            graph=summary(integer, as_c="c" in formats),
             artifacts=_artifacts(folder),
             parity=proofs,
             measurements=measurements,
@@ -238,12 +226,6 @@ def inputs_hash(run: Run, data: ImageData, teacher: Teacher) -> str:
     """The hash of everything that decides a finished build."""
     parts = {"recipe": recipes.sha256(run.recipe), "data": data.fingerprint, "teacher": teacher.fingerprint}
     return key("inputs", {**parts, "version": edgedistill.__version__})
-
-
-def _some(split: Split) -> Split:
-    """Evenly spread examples, enough for an accuracy."""
-    rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), _TRAIN_SAMPLE)).astype(np.int64))
-    return Split(np.asarray(split.images_NHWC[rows]), split.labels[rows])
 
 
 def _one_line(label: str) -> str:

@@ -62,7 +62,6 @@ class Evidence(_Value):
     teacher: str
     teacher_accuracy: float  # on the validation split
     teacher_ece: float
-    asked: int  # trials
     space: tuple[Searched, ...]
     trials: tuple[Trial, ...]
     importance: dict[str, float] = {}  # shares that sum to 1, by fANOVA (Hutter et al. 2014)
@@ -107,6 +106,8 @@ class Evidence(_Value):
         if gain is None or error is None or self.default is None or self.default.accuracy is None:
             return f"The default diverged; trial {best.number} validated best with {best.accuracy:.1%}."
         others = len(self.trials) - 1
+        if others == 0:
+            return f"Only the default was tried: it validated with {best.accuracy:.1%}."
         if best.default:
             return f"The default was best: none of {others} other trials passed its {best.accuracy:.1%}."
         words = (

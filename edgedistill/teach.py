@@ -106,7 +106,7 @@ def teach(
     import torch
 
     recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
-    hard = recipe.distill.model_copy(update={"alpha": 0.0, "views": 0})
+    hard = recipe.distill.model_copy(update={"alpha": 0.0, "views": 0, "losses": ()})
     recipe = recipe.model_copy(update={"distill": hard})
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     check_writable(out)
@@ -200,13 +200,8 @@ def _checked(
     trained = logits(net, few)
     worst = float(np.abs(teacher.logits(few) - trained).max() / max(1.0, float(np.abs(trained).max())))
     assert worst < _CLOSE, f"the loaded teacher answers otherwise than the trained one, by {worst}"
-    for text in report.warnings:
-        run.warn(text)
     examples = tasks.TASKS[data.task].examples
-    run.reporter.note(
-        f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
-        f"on {report.images} test {examples}"
-    )
+    run.tell_teacher(report, "test", examples)
     kept = {"normalisation": "auto", "resolution": None}
     record = TeacherRecord(
         edgedistill_version=edgedistill.__version__,

@@ -100,7 +100,7 @@ def tune(
                     _try(run, study.begin(), study.trials(), spec, data, teacher, epochs, trials)
                     done = len(study.trials())
             finally:  # Ctrl-C, too, leaves what was found so far
-                made = _evidence(run, study, ranges, data, teacher, report, epochs, share, trials)
+                made = _evidence(run, study, ranges, data, teacher, report, epochs, share)
                 if made is not None:
                     _write(made, recipe, out)
     if made is None:
@@ -124,15 +124,8 @@ def thinned(data: ImageData, share: float, seed: int) -> ImageData:
         return data
     count = max(2 * len(data.labels), round(share * len(data.train)))
     rows = thin_out(data.train.labels, count, np.random.default_rng((seed, 0x5A4E)))
-    train, noise = data.train, data.train.noise
-    part = Split(
-        np.asarray(train.images_NHWC[rows]),
-        train.labels[rows],
-        None if train.waveforms is None else np.asarray(train.waveforms[rows]),
-        None if noise is None else np.flatnonzero(np.isin(rows, noise)),
-    )
     fingerprint = hashlib.sha256(data.fingerprint.encode() + rows.tobytes()).hexdigest()
-    return replace(data, train=part, fingerprint=fingerprint)
+    return replace(data, train=data.train.rows(rows), fingerprint=fingerprint)
 
 
 class _Progress:
@@ -240,13 +233,7 @@ def _over(started: float, timeout_s: float | None, done: int, reporter: Reporter
 def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport:
     run.reporter.stage("teacher", teacher.name)
     report = check(teacher, data.validation, data.labels, run.recipe.teacher.batch)
-    for text in report.warnings:
-        run.warn(text)
-    run.reporter.note(
-        f"teacher accuracy {report.accuracy:.2%}, calibration error {report.ece:.3f} "
-        f"on {report.images} validation {tasks.TASKS[data.task].examples}"
-    )
-    return report
+    return run.tell_teacher(report, "validation", tasks.TASKS[data.task].examples)
 
 
 def _about(
@@ -273,7 +260,6 @@ def _evidence(
     report: TeacherReport,
     epochs: int,
     share: float,
-    asked: int,
 ) -> Evidence | None:
     """None where no trial came to an end."""
     trials = study.trials()
@@ -299,7 +285,6 @@ def _evidence(
         teacher=teacher.name,
         teacher_accuracy=report.accuracy,
         teacher_ece=report.ece,
-        asked=asked,
         space=tuple(
             Searched(
                 name=name,

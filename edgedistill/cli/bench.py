@@ -78,6 +78,12 @@ def bench(
     found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
     if on_device is not None:
         found = (*found, *on_device.measurements)
+    if not found:
+        raise InputError(
+            "C files alone are measured on a device",
+            where=str(path),
+            fix="name an emulated one (--target cortex-m4 --trust), or a board (--on serial:PORT)",
+        )
     _print(found, quiet, json_)
     if quiet or json_:
         return

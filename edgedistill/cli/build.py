@@ -113,8 +113,7 @@ def build(
         for text in budget or ()
         for key, value in choices.pairs(text, "--budget", "latency=2ms").items()
     ]
-    imagined = _synthesis(data) if data is not None and data.startswith("synthetic:") else {}
-    chosen = choices.chosen(recipe, set_, {**given, **imagined, **dict(limited)})
+    chosen = choices.chosen(recipe, set_, {**given, **dict(limited)})
 
     from edgedistill import recipe as recipes
     from edgedistill.build import build as run
@@ -162,13 +161,3 @@ def _next_steps(target: str) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def _synthesis(data: str) -> dict[str, object]:
-    """``synthetic:images=20000,resolution=32`` as keys of the recipe."""
-    source, _, options = data.partition(":")
-    found = choices.pairs(options, "--data", "synthetic:images=20000")
-    texts = [
-        f"{'data' if key == 'resolution' else 'synthesis'}.{key}={value}" for key, value in found.items()
-    ]
-    return {"data.source": source, **choices.set_keys(texts)}

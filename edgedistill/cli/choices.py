@@ -29,6 +29,15 @@ Teacher = Annotated[
     str | None,
     typer.Option("--teacher", metavar="SPEC", help="See `list teachers`.", rich_help_panel=DATA),
 ]
+Examples = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="Folder of class folders, parquet, .npz, or module:callable.",
+        rich_help_panel=DATA,
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -78,6 +87,9 @@ def chosen(
     """
     overrides = set_keys(assignments or ())
     overrides.update({key: value for key, value in given.items() if value is not None})
+    source = overrides.get("data.source")
+    if isinstance(source, str) and source.startswith("synthetic:"):
+        overrides.update(_synthesis(source))
 
     from edgedistill import recipe as recipes
     from edgedistill import target as devices
@@ -124,3 +136,13 @@ def set_keys(texts: Sequence[str]) -> dict[str, object]:
             )
         found[key] = toml_value(value)
     return found
+
+
+def _synthesis(data: str) -> dict[str, object]:
+    """``synthetic:images=20000,resolution=32`` as keys of the recipe."""
+    source, _, options = data.partition(":")
+    found = pairs(options, "--data", "synthetic:images=20000")
+    texts = [
+        f"{'data' if key == 'resolution' else 'synthesis'}.{key}={value}" for key, value in found.items()
+    ]
+    return {"data.source": source, **set_keys(texts)}

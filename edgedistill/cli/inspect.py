@@ -31,7 +31,7 @@ def inspect(
         raise InputError(f"a graph is not read from {file.suffix or 'such'} files", where=str(file), fix=fix)
     graph = serial.load(file)
     as_c = EXPORTERS["c"].path(file.parent).is_dir()  # fused and in place, as the C files use it
-    memory = c.memory(graph) if as_c else plan.arena(graph)
+    memory = c.arena(graph, as_c=as_c)
     if json_:
         macs = plan.macs(graph)
         print_json(

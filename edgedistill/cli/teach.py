@@ -15,10 +15,19 @@ if TYPE_CHECKING:
     from edgedistill.teach import TeacherRecord
 
 _USED = ("data", "distill", "teacher", "seed", "trust")
+_OF_STUDENTS = (
+    "distill.alpha",
+    "distill.cache_features",
+    "distill.cache_limit",
+    "distill.losses",
+    "distill.temperature",
+    "distill.views",
+    "teacher.spec",
+)
 
 
 def teach(
-    data: choices.Data = None,
+    data: choices.Examples = None,
     trust: choices.Trust = None,
     family: Annotated[
         str,
@@ -65,11 +74,11 @@ def teach(
     """Trains a teacher where there is none, or tunes a pretrained network to your data; then checks it."""
     overrides = choices.set_keys(set_ or ())
     for name in overrides:
-        if name.partition(".")[0] not in _USED or name in ("distill.alpha", "distill.views", "teacher.spec"):
+        if name.partition(".")[0] not in _USED or name in _OF_STUDENTS:
             raise InputError(
                 f"teach does not use {name}: a teacher learns from labels alone",
                 where="--set",
-                fix="keys of data and distill, teacher.normalisation and teacher.resolution",
+                fix="keys of data and distill, teacher.normalisation, teacher.resolution, seed and trust",
             )
     given = {"data.source": data, "distill.epochs": epochs, "seed": seed, "trust": trust}
     overrides.update({key: value for key, value in given.items() if value is not None})

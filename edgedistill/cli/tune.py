@@ -20,7 +20,7 @@ def tune(
     target: choices.Target = None,
     recipe: choices.RecipeFile = None,
     teacher: choices.Teacher = None,
-    data: choices.Data = None,
+    data: choices.Examples = None,
     trust: choices.Trust = None,
     student: choices.Student = None,
     seed: choices.Seed = None,

@@ -28,6 +28,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def rows(self, rows: NDArray[np.int64]) -> Split:
+        """Some examples, read into memory."""
+        return Split(
+            np.asarray(self.images_NHWC[rows]),
+            self.labels[rows],
+            None if self.waveforms is None else np.asarray(self.waveforms[rows]),
+            None if self.noise is None else np.flatnonzero(np.isin(rows, self.noise)),
+        )
+
     def augmented(
         self, rows: slice | NDArray[np.int64], names: Sequence[str], rng: np.random.Generator
     ) -> NDArray[np.uint8]:

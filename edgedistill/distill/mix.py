@@ -149,11 +149,11 @@ def _weight(entry: LossSection, epoch: int | None) -> float:
 
 def simple(temperature: float, alpha: float) -> LossMix:
     """The default: Hinton's loss; plain training where alpha is 0, soft targets alone where it is 1."""
-    entries = _entries(DistillSection(temperature=temperature, alpha=alpha))
-    return LossMix([Term(entry) for entry in entries])
+    section = DistillSection(temperature=temperature, alpha=alpha)
+    return LossMix([Term(entry) for entry in entries(section)])
 
 
-def _entries(section: DistillSection) -> tuple[LossSection, ...]:
+def entries(section: DistillSection) -> tuple[LossSection, ...]:
     """The entries with the section's temperature and Hinton's alpha where they name none of their own."""
     default = {0.0: "hard-labels", 1.0: "soft-targets"}.get(section.alpha, "hinton")
     return tuple(
@@ -165,6 +165,17 @@ def _entries(section: DistillSection) -> tuple[LossSection, ...]:
         )
         for entry in section.losses or (LossSection(name=default),)
     )
+
+
+def asks_teacher(section: DistillSection) -> bool:
+    """Whether a loss looks at more than labels."""
+    return any(LOSSES[entry.name].needs != ("labels",) for entry in entries(section))
+
+
+def reads_temperature(section: DistillSection) -> bool:
+    """Whether a loss takes the section's temperature: it softens, and has none of its own."""
+    own = section.losses or entries(section)
+    return any(LOSSES[entry.name].tempered and not (section.losses and entry.temperature) for entry in own)
 
 
 def check(section: DistillSection) -> None:
@@ -231,7 +242,7 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
     shapes: tuple[taps.Shapes, taps.Shapes] | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for i, entry in enumerate(_entries(section)):
+        for i, entry in enumerate(entries(section)):
             where, row = f"distill.losses[{i}]", LOSSES[entry.name]
             if unlabelled and "labels" in row.needs:
                 raise InputError(

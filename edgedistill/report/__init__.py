@@ -1,1 +1,1 @@
-"""Shows a build record: a page for people, a table for the terminal."""
+"""Shows what was found out: pages for builds and searches, a table for the terminal."""

@@ -98,7 +98,7 @@ def overconfident(record: BuildRecord) -> str | None:
     if a.teacher is None or a.teacher_confidence is None or temperature is None:
         return None
     over = a.teacher_confidence - a.teacher
-    if over <= OVERCONFIDENT or temperature >= HOT or not _number(record, "distill", "alpha"):
+    if over <= OVERCONFIDENT or temperature >= HOT or not _reads_temperature(record):
         return None
     return (
         f"the teacher is over-confident: {a.teacher_confidence:.1%} sure on average, right on "
@@ -114,6 +114,13 @@ RULES: tuple[Rule, ...] = (still_rising, int8_loses, capacity_bound, overconfide
 def _validation(record: BuildRecord) -> list[float]:
     logs = (e.validation_accuracy for e in record.epochs if e.stage == "distill")
     return [accuracy for accuracy in logs if accuracy is not None]
+
+
+def _reads_temperature(record: BuildRecord) -> bool:
+    from edgedistill.distill.mix import reads_temperature
+    from edgedistill.recipe import DistillSection
+
+    return reads_temperature(DistillSection.model_validate(record.recipe["distill"]))
 
 
 def _number(record: BuildRecord, section: str, key: str) -> float | None:

@@ -53,11 +53,6 @@ class Needs:
 
 
 def needs(graph: Graph, *, as_c: bool, device: Target | None = None) -> Needs:
-    """Of a float graph, lowered with dummy ranges; for the arguments see ``needs_of_integer``."""
-    return needs_of_integer(to_integer(graph, ranges.choose(graph, {})), as_c=as_c, device=device)
-
-
-def needs_of_integer(graph: Graph, *, as_c: bool, device: Target | None = None) -> Needs:
     """Of an int8 graph.
 
     Args:
@@ -65,9 +60,8 @@ def needs_of_integer(graph: Graph, *, as_c: bool, device: Target | None = None) 
         as_c: C counts its scratch and its stack, and overwrites in place.
         device: for whose core C is compiled, if a compiler is here; None: weights stand for flash.
     """
-    arena = c.memory(graph) if as_c else plan.arena(graph)
     return Needs(
-        arena.peak,
+        c.arena(graph, as_c=as_c).peak,
         STACK_BYTES if as_c else 0,
         plan.weight_bytes(graph),
         sum(plan.macs(graph).values()),
@@ -82,8 +76,11 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> None:
         InputError: it cannot fit a device.
         BudgetError: it cannot keep a limit of the budget.
     """
+    integer, budget = to_integer(graph, ranges.choose(graph, {})), recipes.budget(recipe)
     for device in devices:
-        found = needs(graph, as_c="c" in recipes.formats(recipe, device), device=device)
+        flash_counts = device.flash_bytes is not None or "flash" in budget
+        as_c = "c" in recipes.formats(recipe, device)
+        found = needs(integer, as_c=as_c, device=device if flash_counts else None)
         where = f"student {recipe.student.spec}, target {device.name}"
         for problem in _too_large(found, device):
             raise InputError(
@@ -91,7 +88,7 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> None:
                 where=where,
                 fix=f"{_SMALLER}, a lower data.resolution, or a device with more memory",
             )
-        for name, problem in _over_budget(found, recipes.budget(recipe)):
+        for name, problem in _over_budget(found, budget):
             raise BudgetError(
                 f"the student cannot keep the budget: {problem}",
                 where=f"budget.{name}; {where}",

@@ -68,9 +68,23 @@ SOUND_SETS = (
 )
 
 
-def _taught(low: float, high: float, *, log: bool = False) -> Callable[[Recipe, str], Range | None]:
-    """A span where there is a teacher in the loss."""
-    return lambda recipe, _: Span(low, high, log) if recipe.distill.alpha else None
+def _softened(recipe: Recipe, _: str) -> Range | None:
+    """From 1 to 20, where a loss takes the recipe's temperature."""
+    from edgedistill.distill.mix import reads_temperature
+
+    return Span(1.0, 20.0, log=True) if reads_temperature(recipe.distill) else None
+
+
+def _shared(recipe: Recipe, _: str) -> Range | None:
+    """Where labels and teacher share the loss."""
+    return Span(0.0, 1.0, log=False) if recipe.distill.alpha and not recipe.distill.losses else None
+
+
+def _views(recipe: Recipe, _: str) -> Range | None:
+    """Where the teacher is asked for them."""
+    from edgedistill.distill.mix import asks_teacher
+
+    return Choice((1, 2, 4, 8, 16)) if asks_teacher(recipe.distill) else None
 
 
 def _around(key: str, below: float, above: float) -> Callable[[Recipe, str], Range | None]:
@@ -98,13 +112,13 @@ KNOBS: Mapping[str, Knob] = {
         "distill.temperature",
         "softens the teacher's answers",
         "1 is no softening; past 20 the logits' order is all that is left (Hinton et al. 2015, section 3)",
-        _taught(1.0, 20.0, log=True),
+        _softened,
     ),
     "alpha": Knob(
         "distill.alpha",
         "the teacher's share in the loss",
         "0 is plain training, 1 never looks at a label; a mix of losses has weights instead",
-        lambda recipe, task: None if recipe.distill.losses else _taught(0.0, 1.0)(recipe, task),
+        _shared,
     ),
     "lr": Knob(
         "distill.lr",
@@ -143,7 +157,7 @@ KNOBS: Mapping[str, Knob] = {
         "distill.views",
         "cached variations of each example",
         "more views cost the teacher's time once, and disk space",
-        lambda recipe, _: Choice((1, 2, 4, 8, 16)) if recipe.distill.alpha else None,
+        _views,
         usual=False,
     ),
 }

@@ -46,7 +46,6 @@ def evidence() -> Evidence:
         teacher="resnet18",
         teacher_accuracy=0.95,
         teacher_ece=0.03,
-        asked=4,
         space=(
             row("temperature", "distill.temperature", "1 to 20, logarithmic", 4.0),
             row("augment", "data.augment", "pad-crop | pad-crop,flip", "pad-crop"),

@@ -38,8 +38,12 @@ def budget(**limits: str) -> Recipe:
     return recipes.resolve(None, {f"budget.{name}": value for name, value in limits.items()})
 
 
+def lowered(graph: Graph) -> Graph:
+    return to_integer(graph, ranges.choose(graph, {}))
+
+
 def test_needs_are_those_of_the_trained_student(graph: Graph) -> None:
-    as_c, other = fits.needs(graph, as_c=True), fits.needs(graph, as_c=False)
+    as_c, other = fits.needs(lowered(graph), as_c=True), fits.needs(lowered(graph), as_c=False)
     observed = dict.fromkeys(graph.activations(), (-3.0, 5.0))
     trained = to_integer(graph, ranges.choose(graph, observed))
     assert as_c.arena_bytes == c.memory(trained).peak and other.arena_bytes == plan.arena(trained).peak
@@ -48,27 +52,27 @@ def test_needs_are_those_of_the_trained_student(graph: Graph) -> None:
 
 
 def test_the_limit_itself_is_enough(graph: Graph) -> None:
-    found = fits.needs(graph, as_c=True, device=M4)
+    found = fits.needs(lowered(graph), as_c=True, device=M4)
     fits.check(graph, [board(ram_bytes=found.ram_bytes, flash_bytes=found.flash_bytes), PHONE], Recipe())
     with pytest.raises(InputError) as caught:
         fits.check(graph, [PHONE, board(ram_bytes=found.ram_bytes - 1)], Recipe())
     assert "does not fit My board: it needs" in caught.value.what and "made up" in caught.value.what
     assert "KiB of arena and 2.0 KiB of stack" in caught.value.what
     assert caught.value.where == "student auto, target my-board"
-    with pytest.raises(InputError, match=r"KiB, and there are .* of flash|of code .* of flash"):
+    with pytest.raises(InputError, match="of code" if found.flash else "weights alone"):
         fits.check(graph, [board(flash_bytes=found.flash_bytes - 1)], Recipe())
 
 
 def test_without_a_compiler_weights_stand_for_flash(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    found = fits.needs(graph, as_c=True, device=M4)
+    found = fits.needs(lowered(graph), as_c=True, device=M4)
     assert found.flash is None and found.flash_bytes == found.weight_bytes
     with pytest.raises(InputError, match=r"its weights alone take .* of flash"):
         fits.check(graph, [board(flash_bytes=found.weight_bytes - 1)], Recipe())
 
 
 def test_a_budget_that_cannot_be_kept(graph: Graph) -> None:
-    found = fits.needs(graph, as_c=False)
+    found = fits.needs(lowered(graph), as_c=False)
     fits.check(graph, [PHONE], budget(ram=f"{found.arena_bytes}B", macs=f"{found.macs}", latency="1ms"))
     for limits in ({"ram": "1kB"}, {"flash": "1kB"}, {"macs": "1k"}):
         with pytest.raises(BudgetError, match="cannot keep the budget") as caught:

@@ -11,10 +11,16 @@ from pathlib import Path
 from edgedistill.errors import InputError, OutputError
 from edgedistill.export.c.model import Model, memory, model
 from edgedistill.export.metadata import Metadata
+from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 
-__all__ = ["Model", "memory", "model", "to_text", "write"]
+__all__ = ["Model", "arena", "memory", "model", "to_text", "write"]
+
+
+def arena(graph: Graph, *, as_c: bool) -> plan.ArenaPlan:
+    """The memory of an int8 graph's activations: as the C files use it, or operator by operator."""
+    return memory(graph) if as_c else plan.arena(graph)
 
 
 def to_text(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
