@@ -23,7 +23,7 @@ from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
-from edgedistill.errors import DataError, InputError
+from edgedistill.errors import InputError
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
 from edgedistill.lower.passes import simplify
@@ -68,13 +68,13 @@ def build(
     with run.store.lock():
         if fresh:
             run.store.clear()
-        section = _section(run, spec.resolution)
+        section, test_identity = _section(run, spec.resolution), ""
         # an operator that we lack, and a device that is too small, show here, not after training
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
             fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
-            data = datafree.data_set(run, section, spec, plan)
+            data, test_identity = datafree.data_set(run, section, spec, plan), plan.test_identity
             for text in data.warnings:
                 run.warn(text)
         else:
@@ -85,7 +85,8 @@ def build(
         )
         for text in teacher.notes:
             run.reporter.note(text)
-        done = {t.name: None if fresh else _finished(run, out / t.name, data, teacher) for t in targets}
+        inputs = inputs_hash(run, data.fingerprint + test_identity, teacher)
+        done = {t.name: None if fresh else _finished(out / t.name, inputs) for t in targets}
         if all(done.values()):
             run.reporter.note(
                 "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
@@ -99,6 +100,7 @@ def build(
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
         accuracy = _float_accuracy(float_graph, data, report)
+        run.hashes["inputs"] = inputs
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
@@ -130,12 +132,6 @@ def load_data(run: Run, resolution: int | None) -> ImageData:
         DataError: data that cannot be used, or that a build alone can make.
     """
     section = _section(run, resolution)
-    if section.synthetic:
-        raise DataError(
-            "synthetic images are made in a build, from its teacher",
-            where=section.source,
-            fix="give real examples (--data)",
-        )
     run.reporter.stage("data", section.source)
     cache = run.store.root / "data"
     data = data_sets.load(section, seed=run.recipe.seed, cache=cache, trust=run.recipe.trust)
@@ -308,10 +304,12 @@ def _quantise(
             clip_norm=recipe.distill.clip_norm,
             augment=recipe.data.augmentations,
         )
-        mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
-        load_mix(mix, run.store.find("distill", run.hashes["distill"]))
-        mix.in_graph(net, quantised, data)
-        views = views_for(run, data, teacher, mix) if choices.epochs else None
+        mix = views = None
+        if choices.epochs:
+            mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
+            load_mix(mix, run.store.find("distill", run.hashes["distill"]))
+            mix.in_graph(net, quantised, data)
+            views = views_for(run, data, teacher, mix)
         logs = fit(
             quantised,
             data,
@@ -336,7 +334,7 @@ def _quantise(
     return float_graph, serial.load(found / "graph.npz"), epochs
 
 
-def _finished(run: Run, folder: Path, data: ImageData, teacher: Teacher) -> BuildRecord | None:
+def _finished(folder: Path, inputs: str) -> BuildRecord | None:
     """The record of a finished build of the same inputs whose files are all there and unaltered."""
     path = folder / "record.json"
     if not path.exists():
@@ -345,7 +343,7 @@ def _finished(run: Run, folder: Path, data: ImageData, teacher: Teacher) -> Buil
         record = records.load(path)
     except InputError:
         return None
-    if record.stage_hashes.get("inputs") != inputs_hash(run, data, teacher):
+    if record.stage_hashes.get("inputs") != inputs:
         return None
     if any(
         not (folder / a.path).exists() or sha256_of(folder / a.path) != a.sha256 for a in record.artifacts

@@ -38,14 +38,16 @@ class Plan:
     choices: SynthesisSection
     labels: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    test_identity: str  # of the real test images, which are not decoded yet; empty: there are none
 
 
 def plan(run: Run, section: DataSection) -> Plan:
     """What a recipe asks for, its teacher loaded and looked at.
 
     Raises:
-        TeacherError: no gradient flows through it, or it has no BatchNorm statistics.
+        TeacherError: no gradient flows through it, it has no BatchNorm statistics, or other classes.
         InputError: labels that are none.
+        DataError: test images that cannot be used.
     """
     recipe = run.recipe
     labels = recipe.synthesis.labels or tuple(str(i) for i in range(recipe.synthesis.classes))
@@ -55,8 +57,27 @@ def plan(run: Run, section: DataSection) -> Plan:
     measured(network.module, network.name)
     side = section.resolution
     height, width = (side, side) if side else network.before.size or (_SIDE, _SIDE)
+    network = gradients.tried(network, (height, width), len(labels))
     choices = recipe.synthesis.model_copy(update={"classes": len(labels)})
-    return Plan(network, choices, labels, (height, width, network.before.channels))
+    shape, identity = (height, width, network.before.channels), ""
+    if section.test is not None:
+        test = data_sets.test_source(section.test, shape, trust=recipe.trust)
+        _check_names(test.labels, labels, section.test, named=recipe.synthesis.labels is not None)
+        identity = test.identity
+    return Plan(network, choices, labels, shape, identity)
+
+
+def _check_names(names: tuple[str, ...], labels: tuple[str, ...], where: str, *, named: bool) -> None:
+    """Whether test data of the classes ``names`` fit a student's ``labels``: by name, if it has any."""
+    unknown = [name for name in names if name not in labels] if named else []
+    if unknown or (not named and len(names) != len(labels)):
+        raise DataError(
+            f"the test data have classes that the teacher lacks: {', '.join(unknown[:5])}"
+            if unknown
+            else f"the test data have {len(names)} classes, the teacher {len(labels)}",
+            where=where,
+            fix="set synthesis.labels to the teacher's classes, in its order and with the test data's names",
+        )
 
 
 def data_set(run: Run, section: DataSection, spec: students.StudentSpec, plan: Plan) -> ImageData:
@@ -124,15 +145,7 @@ def with_real_test(run: Run, section: DataSection, data: ImageData) -> ImageData
         section.test, data.image_shape, cache=run.store.root / "data", trust=run.recipe.trust
     )
     named = run.recipe.synthesis.labels is not None
-    unknown = [name for name in names if name not in data.labels] if named else []
-    if unknown or (not named and len(names) != len(data.labels)):
-        raise DataError(
-            f"the test data have classes that the teacher lacks: {', '.join(unknown[:5])}"
-            if unknown
-            else f"the test data have {len(names)} classes, the teacher {len(data.labels)}",
-            where=section.test,
-            fix="set synthesis.labels to the teacher's classes, in its order and with the test data's names",
-        )
+    _check_names(names, data.labels, section.test, named=named)
     if named:
         number = np.array([data.labels.index(name) for name in names], dtype=np.int64)
         test = replace(test, labels=number[test.labels])

@@ -150,7 +150,7 @@ def deliver(
             recipe_sha256=recipes.sha256(recipe),
             machine=machine(),
             versions=versions(),
-            stage_hashes={**run.hashes, "inputs": inputs_hash(run, data, teacher)},
+            stage_hashes=run.hashes,
             stage_seconds=run.seconds,
             labels=data.labels,
             input_shape=integer.tensors[name].shape,
@@ -222,9 +222,9 @@ def _metadata(run: Run, integer: Graph, teacher: Teacher, data: ImageData) -> Me
     )
 
 
-def inputs_hash(run: Run, data: ImageData, teacher: Teacher) -> str:
-    """The hash of everything that decides a finished build."""
-    parts = {"recipe": recipes.sha256(run.recipe), "data": data.fingerprint, "teacher": teacher.fingerprint}
+def inputs_hash(run: Run, data: str, teacher: Teacher) -> str:
+    """The hash of all that decides a finished build; ``data``: the fingerprints of what it reads."""
+    parts = {"recipe": recipes.sha256(run.recipe), "data": data, "teacher": teacher.fingerprint}
     return key("inputs", {**parts, "version": edgedistill.__version__})
 
 

@@ -196,6 +196,12 @@ def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
     known = set(keys(Recipe))
     for key, value in overrides.items():
         section, _, name = key.rpartition(".")
+        if "[" in key:
+            raise InputError(
+                f"{key!r} is an entry of a list",
+                where="command line",
+                fix="write it in a recipe file (--recipe), or give the whole list",
+            )
         if key not in known and section != "budget":
             raise unknown_key(key, Recipe, "command line")
         inner = values.setdefault(section, {}) if section else values

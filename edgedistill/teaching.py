@@ -39,6 +39,8 @@ def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teac
         if recipe.distill.cache_features:
             limit_bytes = units.parse_bytes(recipe.distill.cache_limit)
             view_cache.check_size(mix.teacher_layers, recipe.distill.views, len(data.train), limit_bytes)
+        if recipe.quantise.epochs == 0:
+            return
         for layer in net.modules():  # as after training: an untrained BatchNorm changes nothing
             if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
                 assert layer.running_var is not None

@@ -103,6 +103,26 @@ def test_real_images_are_read_last_and_only_if_named(tmp_path: Path) -> None:
     assert record.accuracy.test_images == len(digits.test)
     assert record.accuracy.teacher is not None and record.accuracy.teacher > 0.97  # of real digits
     assert not any("no real image" in text for text in record.warnings)
+    again = Order()
+    assert build(small(data__test="digits"), tmp_path, reporter=again)["android-arm64"] == record
+    assert "test data" not in again.stages and any("nothing to do" in text for text in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "words"),
+    [
+        ({"data__test": "nope/"}, DataError, "no such file or folder"),
+        ({"synthesis__classes": 5}, TeacherError, r"expected \[1, 5\]"),
+        ({"data__test": "synthetic"}, DataError, "made in a build"),
+    ],
+)
+def test_what_cannot_be_used_is_told_before_images_are_made(
+    more: dict[str, object], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    order = Order()
+    with pytest.raises(error, match=words):
+        build(small(**more), tmp_path, reporter=order)
+    assert order.stages == ["data"]
 
 
 @pytest.fixture

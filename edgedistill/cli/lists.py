@@ -18,7 +18,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="teachers, families, students, losses, searches, exporters, readers, runners or tasks."
+            help="teachers, families, students, losses, searches, syntheses, exporters, readers, "
+            "runners or tasks."
         ),
     ],
     quiet: Quiet = False,
@@ -88,6 +89,13 @@ def _searches() -> Rows:
     return (("--search", "key", "searched", "why so"), *rows)
 
 
+def _syntheses() -> Rows:
+    from edgedistill.synthesis.methods import METHODS
+
+    rows = ((name, row.summary, row.source) for name, row in METHODS.items())
+    return (("synthesis.method", "what it is", "source"), *rows)
+
+
 def _exporters() -> Rows:
     from edgedistill.export import EXPORTERS
 
@@ -123,6 +131,7 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "students": _students,
     "losses": _losses,
     "searches": _searches,
+    "syntheses": _syntheses,
     "exporters": _exporters,
     "readers": _readers,
     "runners": _runners,

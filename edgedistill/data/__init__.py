@@ -28,7 +28,7 @@ from edgedistill.data.types import ImageData, Split
 from edgedistill.errors import DataError, UnknownNameError
 from edgedistill.recipe import DataSection
 
-__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load", "load_test", "task_of"]
+__all__ = ["SOURCES", "ImageData", "SourceKind", "Split", "load", "load_test", "task_of", "test_source"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,29 @@ def load(
     return prepared(source, section, seed, cache / "data" / key, progress)
 
 
+def test_source(spec: str, shape: tuple[int, int, int], *, trust: bool = False) -> Source:
+    """A source of test images, found and named but not decoded.
+
+    Args:
+        spec: as data.test.
+        shape: (H, W, C) that images will have.
+        trust: allow pickled arrays in .npz files.
+
+    Raises:
+        DataError: no such source, or none that can give such images.
+    """
+    source = _read(spec, trust)
+    if source.sound:
+        raise DataError("this is sound, not images", where=spec, fix="give test images")
+    if spec == "digits" and shape[2] != 1:
+        raise DataError(
+            f"the digits are grey, and the student takes {shape[2]} channels",
+            where=spec,
+            fix="give test images in colour",
+        )
+    return source
+
+
 def load_test(
     spec: str, shape: tuple[int, int, int], *, cache: Path, trust: bool = False
 ) -> tuple[Split, tuple[str, ...], str]:
@@ -108,15 +131,13 @@ def load_test(
         trust: allow pickled arrays in .npz files.
 
     Raises:
-        DataError: no such source, or a broken image in it.
+        DataError: as ``test_source``, or a broken image.
     """
+    source = test_source(spec, shape, trust=trust)
     if spec == "digits":
         data = load(DataSection(source=spec, resolution=shape[0]), seed=0, cache=cache)
         return data.test, data.labels, data.fingerprint
-    source = _read(spec, trust)
     pool = source.test or source.train
-    if source.sound:
-        raise DataError("this is sound, not images", where=spec, fix="give test images")
     images = np.zeros((len(pool), *shape), dtype=np.uint8)
     rows = {i: (images, i) for i in range(len(pool))}
     broken = decode.decode(pool, rows, decode.Geometry(*shape))
@@ -136,6 +157,12 @@ def task_of(spec: str) -> str:
 def _read(spec: str, trust: bool, group: str | None = None) -> Source:
     if spec == "digits":
         return digits.read()
+    if DataSection(source=spec).synthetic:
+        raise DataError(
+            "synthetic images are made in a build, from its teacher",
+            where=spec,
+            fix="give real examples (--data)",
+        )
     path = Path(spec).expanduser()
     if path.is_dir():
         if parquet.files_in(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from edgedistill.data.types import ImageData
 from edgedistill.distill import taps
 from edgedistill.distill.bank import Bank
-from edgedistill.distill.losses import LOSSES, Loss
+from edgedistill.distill.losses import LIMITS, LOSSES, WHOLE, Loss
 from edgedistill.distill.taps import Pair
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.quant.execute import GraphNet
@@ -194,15 +195,13 @@ def check(section: DistillSection) -> None:
                 raise UnknownNameError(
                     f"option of the loss {entry.name!r}", name, row.options, where=f"{where}.options"
                 )
-            if name in ("dimension", "negatives") and (value < 1 or value != int(value)):
+            low, high = LIMITS.get(name, (-math.inf, math.inf))
+            if not low <= value <= high or (name in WHOLE and value != int(value)):
+                kind = "a whole number" if name in WHOLE else "a number"
                 raise InputError(
-                    f"{name} must be a whole number from 1 up; it is {value:g}",
+                    f"{name} must be {kind} from {low:g} to {high:g}; it is {value:g}",
                     where=f"{where}.options",
                     fix=f"for example {name} = {row.options[name]:g}",
-                )
-            if name == "tau" and value <= 0:
-                raise InputError(
-                    f"tau must be above 0; it is {value:g}", where=f"{where}.options", fix="tau = 0.07"
                 )
         if entry.temperature is not None and not row.tempered:
             tempered = [name for name, other in LOSSES.items() if other.tempered]

@@ -106,12 +106,19 @@ def compute(
         rng = np.random.default_rng((seed, view, start))
         arrays[0][view, part] = split.augmented(part, augmentations, rng)
         seen = np.asarray(arrays[0][view, part])
-        if layers and inside is not None:
+        if layers:
+            assert inside is not None, "layers are asked of a teacher that shows them"
             answers = inside(seen, tuple(layers))
             parts = [answers.logits, *(answers.features[name] for name in layers)]
         else:
             parts = [logits(seen)]
         for array, values in zip(arrays[1:], parts, strict=True):
+            if array.dtype == np.float16 and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+                raise InputError(
+                    "a teacher's feature is beyond float16, in which features are cached",
+                    where="distill.cache_features",
+                    fix="cache_features = false, or tap a layer behind a normalisation",
+                )
             array[view, part] = values
         if i % 20 == 19 or i + 1 == len(starts):
             for array in arrays:

@@ -6,6 +6,7 @@ import io
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def synthesise(
     """
     method_row, w = METHODS[choices.method], weights(choices)
     module, statistics = measured(network.module, network.name, method_row.momentum)
-    teacher = Network(network.name, module, network.before, network.fingerprint)
+    teacher = replace(network, module=module)
     torch.manual_seed(seed)
     setting = Setting(teacher, statistics, w, "flip" in augmentations, shape_HWC, choices.width)
     method = method_row.make(setting)
@@ -80,7 +81,7 @@ def synthesise(
     for number in range(done, rounds):
         torch.manual_seed(seed * 100_003 + number)
         rng = np.random.default_rng((seed, number, 0x5E7))
-        targets = torch.arange(choices.batch) % choices.classes
+        targets = (torch.arange(choices.batch) + number * choices.batch) % choices.classes
         images, loss = method.batch(targets, rival.logits if rival and number > warmup else None)
         if not math.isfinite(loss):
             raise GateError(

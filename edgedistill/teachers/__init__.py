@@ -95,9 +95,7 @@ def load(
             if channels == 1
             else "use a teacher with 1 or 3 input channels",
         )
-    size = (section.resolution, section.resolution) if section.resolution is not None else loaded.size
-    mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)
-    before = preprocess.Preprocess(channels, size, mean, std)
+    before, fingerprint = preparation(loaded, section, channels)
 
     def answers(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = [
@@ -107,7 +105,7 @@ def load(
         return np.concatenate(parts) if parts else np.zeros((0, classes), dtype=np.float32)
 
     first = _try_out(answers, classes, image_shape, section)
-    notes, soft = loaded.notes, _are_probabilities(first)
+    notes, soft = loaded.notes, are_probabilities(first)
     if soft:
         notes += ("the teacher answers with probabilities: their logarithms are taken as logits",)
 
@@ -127,21 +125,29 @@ def load(
     return Teacher(
         loaded.name,
         logits if soft else answers,
-        hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest(),
+        fingerprint,
         loaded.parameters,
         notes,
         None if loaded.inside is None else inside,
     )
 
 
+def preparation(loaded: Loaded, section: TeacherSection, channels: int) -> tuple[preprocess.Preprocess, str]:
+    """What is done to images before a teacher of so many channels sees them, and the fingerprint of both."""
+    size = (section.resolution, section.resolution) if section.resolution is not None else loaded.size
+    mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)
+    before = preprocess.Preprocess(channels, size, mean, std)
+    return before, hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
+
+
 def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.log(np.maximum(probabilities, _LEAST_PROBABILITY)), np.float32)
+    return np.asarray(np.log(np.maximum(probabilities, LEAST_PROBABILITY)), np.float32)
 
 
-_LEAST_PROBABILITY = np.float32(1e-7)
+LEAST_PROBABILITY = np.float32(1e-7)
 
 
-def _are_probabilities(row: NDArray[np.float32]) -> bool:
+def are_probabilities(row: NDArray[np.float32]) -> bool:
     """Whether a teacher ends in softmax: log p is its logits but for a constant, which softmax ignores."""
     return bool(row.shape[-1] > 1 and (row >= 0).all() and abs(float(row.sum()) - len(row)) < 1e-3)
 

@@ -142,8 +142,6 @@ def begin(
 
 def as_student(beginner: Beginner) -> nn.Module:
     """The network behind its own normalisation: it takes the training loop's input, (pixel - 128) / 64."""
-    import torch
-    import torch.nn.functional as F
     from torch import Tensor, nn
 
     before, layout = beginner.before, modules.fast_layout(beginner.net)
@@ -152,8 +150,6 @@ def as_student(beginner: Beginner) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.net = beginner.net
-            for name, values in (("mean", before.mean), ("std", before.std)):
-                self.register_buffer(name, torch.tensor(values)[None, :, None, None], persistent=False)
 
         def to(self, *args: Any, **kwargs: Any) -> Normalised:
             """Never to a layout in which one of the layers is not safe: see module.fast_layout."""
@@ -162,13 +158,8 @@ def as_student(beginner: Beginner) -> nn.Module:
             return super().to(*args, **kwargs)
 
         def forward(self, x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,classes]
-            x = (x.contiguous(memory_format=layout) * 64 + 128) / 255
-            if before.size is not None and tuple(x.shape[2:]) != before.size:
-                smaller = before.size[0] < x.shape[2] or before.size[1] < x.shape[3]
-                x = F.interpolate(x, before.size, mode="bilinear", align_corners=False, antialias=smaller)
-            if x.shape[1] == 1 and before.channels == 3:
-                x = x.expand(-1, 3, -1, -1)
-            x = (x - self.get_buffer("mean")) / self.get_buffer("std")
+            pixels = (x.contiguous(memory_format=layout) * 64 + 128) / 255
+            x = preprocess.differentiable(before, pixels)
             return modules.first_tensor(self.net(x), beginner.architecture)
 
     return Normalised()

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedistill import teachers
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import TeacherSection
-from edgedistill.teachers import preprocess
-from edgedistill.teachers.loaded import Request
-from edgedistill.teachers.module import first_tensor
-from edgedistill.teachers.preprocess import Preprocess
+from edgedistill.teachers.loaded import Request, first_line
+from edgedistill.teachers.module import fast_layout, first_tensor
+from edgedistill.teachers.preprocess import Preprocess, differentiable
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A torch teacher in evaluation mode with its weights frozen; ``fingerprint`` is ``Teacher``'s."""
+    """A frozen torch teacher on the CPU, in evaluation mode; ``fingerprint`` is ``Teacher``'s."""
 
     name: str
     module: nn.Module
     before: Preprocess
     fingerprint: str
+    layout: torch.memory_format
+    soft: bool = False  # answers with probabilities, of which logarithms are taken
 
     def __call__(self, pixels_NCHW: Tensor) -> Tensor:
-        """Pixels float32 0..1 as the images have them -> logits [N, classes], on the teacher's device."""
-        x = prepared(self.before, pixels_NCHW).contiguous(memory_format=torch.channels_last)
-        return first_tensor(self.module(x), self.name).float()
+        """Pixels float32 0..1 as the images have them -> logits [N, classes]."""
+        x = differentiable(self.before, pixels_NCHW).contiguous(memory_format=self.layout)
+        out = first_tensor(self.module(x), self.name).float()
+        return out.clamp_min(float(teachers.LEAST_PROBABILITY)).log() if self.soft else out
 
 
 def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Network:
@@ -48,21 +48,31 @@ def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Netwo
             fix="give its weights with the function that builds it (FILE@module:callable), or real images",
         )
     channels = loaded.channels if loaded.channels is not None else 3
-    size = (section.resolution, section.resolution) if section.resolution is not None else loaded.size
-    mean, std = preprocess.parse(section.normalisation, channels, loaded.mean_std)
-    before = Preprocess(channels, size, mean, std)
-    module = loaded.module.eval().requires_grad_(False)
-    fingerprint = hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
-    return Network(loaded.name, module, before, fingerprint)
+    before, fingerprint = teachers.preparation(loaded, section, channels)
+    module = loaded.module.cpu().eval().requires_grad_(False)
+    return Network(loaded.name, module, before, fingerprint, fast_layout(module))
 
 
-def prepared(before: Preprocess, pixels_NCHW: Tensor) -> Tensor:
-    """What ``before`` does to uint8 images, done to pixels 0..1 so that it can be differentiated."""
-    x = pixels_NCHW
-    if before.size is not None and tuple(x.shape[2:]) != before.size:
-        smaller = before.size[0] < x.shape[2] or before.size[1] < x.shape[3]
-        x = F.interpolate(x, size=before.size, mode="bilinear", align_corners=False, antialias=smaller)
-    if x.shape[1] == 1 and before.channels == 3:
-        x = x.expand(-1, 3, -1, -1)
-    mean, std = (x.new_tensor(values).view(1, -1, 1, 1) for values in (before.mean, before.std))
-    return (x - mean) / std
+def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
+    """The network once it has answered to an image: whether it gives probabilities is known then.
+
+    Raises:
+        TeacherError: it fails on images of that size, or knows another number of classes.
+    """
+    where = f"teacher {network.name}"
+    try:
+        with torch.no_grad():
+            out = network(torch.full((1, network.before.channels, *side), 0.5))
+    except RuntimeError as cause:
+        raise TeacherError(
+            f"the teacher fails on an image of {side[0]}x{side[1]} pixels: {first_line(cause)}",
+            where=where,
+            fix="set data.resolution to the size that it was trained on",
+        ) from cause
+    if out.shape != (1, classes):
+        raise TeacherError(
+            f"the teacher answers with shape {list(out.shape)} for one image, expected [1, {classes}]",
+            where=where,
+            fix="set synthesis.classes (or synthesis.labels) to the classes that it knows",
+        )
+    return replace(network, soft=teachers.are_probabilities(out.numpy()))

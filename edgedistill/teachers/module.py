@@ -124,7 +124,11 @@ def torch_inside(module: nn.Module, name: str) -> Inside:
         with torch.inference_mode(), watching(module, names) as seen:
             x = torch.from_numpy(x_NCHW).to(device)
             out: object = module(x.contiguous(memory_format=layout) if x.ndim == 4 else x)
-        features = {layer: value.float().cpu().numpy() for layer, value in seen.items()}
+        features = {
+            layer: value.float().cpu().numpy()
+            for layer, value in seen.items()
+            if value.ndim and len(value) == len(x_NCHW)  # others say nothing of single examples
+        }
         return first_tensor(out, name).float().cpu().numpy(), features
 
     return inside

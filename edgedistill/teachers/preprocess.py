@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from edgedistill.errors import TeacherError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # torchvision's and timm's constants, on x/255
 NAMES = ("auto", "imagenet", "half", "unit")
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,17 @@ def _resized(x_NCHW: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
     out = F.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=smaller)
     resized: NDArray[np.float32] = out.numpy()
     return resized
+
+
+def differentiable(before: Preprocess, pixels_NCHW: Tensor) -> Tensor:
+    """What ``before`` does to uint8 images, done to pixels 0..1 so that gradients flow through it."""
+    import torch.nn.functional as F
+
+    x = pixels_NCHW
+    if before.size is not None and tuple(x.shape[2:]) != before.size:
+        smaller = before.size[0] < x.shape[2] or before.size[1] < x.shape[3]
+        x = F.interpolate(x, size=before.size, mode="bilinear", align_corners=False, antialias=smaller)
+    if x.shape[1] == 1 and before.channels == 3:
+        x = x.expand(-1, 3, -1, -1)
+    mean, std = (x.new_tensor(values).view(1, -1, 1, 1) for values in (before.mean, before.std))
+    return (x - mean) / std

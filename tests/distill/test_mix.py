@@ -246,7 +246,10 @@ def test_a_layer_that_int8_folds_away_is_told() -> None:
         ([{"name": "similarity", "temperature": 2}], r"'similarity' has no temperature.*\[0\]\.temperature"),
         ([{"name": "hinton", "taps": ("auto",)}], r"looks at answers, not at layers.*losses\[0\]\.taps"),
         ([{"name": "crd", "options": {"negatives": 0.5}}], r"negatives must be a whole number.*0\.5"),
-        ([{"name": "crd", "options": {"tau": 0}}], r"tau must be above 0"),
+        ([{"name": "crd", "options": {"negatives": 1e12}}], r"negatives must be a whole number.*1e\+12"),
+        ([{"name": "crd", "options": {"momentum": 2.5}}], r"momentum must be a number from 0 to 1"),
+        ([{"name": "attention", "options": {"power": -2}}], r"power must be"),
+        ([{"name": "crd", "options": {"tau": 0}}], r"tau must be a number from 0\.001 to 100; it is 0"),
     ],
 )
 def test_mistakes_that_need_no_network(losses: list[dict[str, object]], text: str) -> None:

@@ -26,7 +26,7 @@ def teacher() -> Network:
     with torch.no_grad():
         for _ in range(30):
             net(torch.randn(64, 1, 8, 8) * 0.4)
-    return Network("tiny", net.eval(), Preprocess(1, None, (0.5,), (0.5,)), "f" * 64)
+    return Network("tiny", net.eval(), Preprocess(1, None, (0.5,), (0.5,)), "f" * 64, torch.contiguous_format)
 
 
 def student() -> nn.Module:

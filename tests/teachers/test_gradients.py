@@ -10,7 +10,7 @@ from edgedistill import teachers
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import TeacherSection
 from edgedistill.teachers import gradients
-from edgedistill.teachers.preprocess import Preprocess
+from edgedistill.teachers.preprocess import Preprocess, differentiable
 
 
 def test_it_answers_as_the_ordinary_teacher_and_has_its_fingerprint() -> None:
@@ -30,7 +30,7 @@ def test_it_prepares_pixels_as_for_uint8_images(size: tuple[int, int] | None) ->
     images = np.random.default_rng(1).integers(0, 256, size=(2, 12, 16, 1), dtype=np.uint8)
     before = Preprocess(3, size, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    np.testing.assert_allclose(gradients.prepared(before, pixels).numpy(), before(images), atol=1e-5)
+    np.testing.assert_allclose(differentiable(before, pixels).numpy(), before(images), atol=1e-5)
 
 
 def test_a_teacher_that_no_gradient_flows_through_is_told(tmp_path: Path) -> None:
@@ -46,3 +46,17 @@ def test_a_teacher_that_no_gradient_flows_through_is_told(tmp_path: Path) -> Non
     with pytest.raises(TeacherError, match="no gradient flows") as caught:
         gradients.load(TeacherSection(spec=str(tmp_path / "t.onnx")), classes=10)
     assert caught.value.exit_code == 2
+
+
+def test_probabilities_are_taken_back_to_logits(tmp_path: Path) -> None:
+    (tmp_path / "soft.py").write_text(
+        "from torch import nn\ndef make():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.Softmax(1)).eval()\n"
+    )
+    section = TeacherSection(spec=f"{tmp_path / 'soft.py'}:make", normalisation="half")
+    network = gradients.tried(gradients.load(section, classes=4), (4, 4), 4)
+    assert network.soft
+    with pytest.raises(TeacherError, match=r"expected \[1, 5\]"):
+        gradients.tried(network, (4, 4), 5)
+    x = torch.rand(3, 3, 4, 4)
+    torch.testing.assert_close(network(x).exp().sum(1), torch.ones(3))

@@ -65,6 +65,15 @@ def _defaults(function: Callable[..., Tensor]) -> dict[str, float]:
 # them keep the step of a small student on a CPU from being all products with the bank.
 BANK_OPTIONS: Mapping[str, float] = {"dimension": 128, "negatives": 512, "tau": 0.07, "momentum": 0.5}
 
+LIMITS: Mapping[str, tuple[float, float]] = {  # of an option, both ends included; others may be any number
+    "dimension": (1, 4096),
+    "negatives": (1, 65_536),
+    "tau": (1e-3, 100),
+    "momentum": (0, 1),
+    "power": (1e-3, 16),
+}
+WHOLE = ("dimension", "negatives")  # options that are counts
+
 LOSSES: Mapping[str, Loss] = {
     "hard-labels": Loss(
         hard_labels,

@@ -38,10 +38,15 @@ def angle(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _angles(x: Tensor) -> Tensor:
-    """cos of the angle i-j-k at [j,i,k], 0 where i or k is j."""
+    """cos of the angle i-j-k at [j,i,k]; 0 where i or k is j, or too near to tell the direction.
+
+    A distance from scalar products is wrong by about ``sqrt(eps)`` of the longest vector.
+    """
     gram = _gram(x)
     others = 1 - torch.eye(len(x), dtype=x.dtype, device=x.device)
-    inverse = others / _distances(gram)  # 1 / |x_i - x_j|
+    lengths = _distances(gram)
+    unsure = 4 * math.sqrt(torch.finfo(x.dtype).eps) * gram.diagonal().amax().clamp_min(_TINY).sqrt()
+    inverse = (others / lengths).masked_fill(lengths <= unsure, 0)  # 1 / |x_i - x_j|
     # (x_i - x_j).(x_k - x_j) = G_ik - G_ij - G_jk + G_jj
     dots = gram[None] - gram[:, :, None] - gram[:, None, :] + gram.diagonal()[:, None, None]
     return dots * inverse[:, :, None] * inverse[:, None, :]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgedistill.distill.losses import relation
 from edgedistill.distill.losses.relation import (
     angle,
     contrastive,
@@ -137,3 +138,15 @@ def test_gradient_of_contrastive_is_the_slope() -> None:
     own = points(0, 2).requires_grad_()
     others = (points(1, 2), points(2, 6).view(2, 3, 4), torch.tensor(0.3, dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda x: contrastive(x, *others, 0.5), (own,))
+
+
+def test_two_examples_alike_have_no_angle() -> None:
+    """The direction between them would be rounding, divided by next to nothing."""
+    torch.manual_seed(0)
+    x = torch.randn(32, 512)
+    x[7] = x[3]
+    x.requires_grad_()
+    loss = angle(x, torch.randn(32, 64))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(relation._angles(x.detach()).abs().max()) <= 1.001
+    assert x.grad is not None and float(x.grad.norm()) < 1
