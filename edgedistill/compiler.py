@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import tempfile
@@ -236,7 +235,7 @@ def _record(
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
         target=target.name if target else ANY_TARGET,
-        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created_utc=records.now_utc(),
         recipe=source,
         recipe_sha256=hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest(),
         machine=machine(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
 from dataclasses import dataclass, field
@@ -145,7 +144,7 @@ def deliver(
         made = BuildRecord(
             edgedistill_version=edgedistill.__version__,
             target=device.name,
-            created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            created_utc=records.now_utc(),
             recipe=json.loads(recipe.model_dump_json()),
             recipe_sha256=recipes.sha256(recipe),
             machine=machine(),

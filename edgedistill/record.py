@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,6 +140,11 @@ class BuildRecord(_Value):
     epochs: tuple[EpochLog, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def now_utc() -> str:
+    """This moment as ``created_utc`` holds it, ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def save(record: BuildRecord, path: Path) -> None:

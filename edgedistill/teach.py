@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import edgedistill
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
+from edgedistill import record as records
 from edgedistill import tasks, teachers
 from edgedistill.bench.files import sha256_of
 from edgedistill.bench.machine import machine, versions
@@ -205,7 +205,7 @@ def _checked(
     kept = {"normalisation": "auto", "resolution": None}
     record = TeacherRecord(
         edgedistill_version=edgedistill.__version__,
-        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created_utc=records.now_utc(),
         machine=machine(),
         versions=versions(),
         inputs=inputs,

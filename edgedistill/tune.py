@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 import edgedistill
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
+from edgedistill import record as records
 from edgedistill import students, target, tasks, teachers
 from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data, trace_student
@@ -270,7 +270,7 @@ def _evidence(
     importance, note = study.importance()
     return Evidence(
         edgedistill_version=edgedistill.__version__,
-        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created_utc=records.now_utc(),
         machine=machine(),
         versions=versions(),
         recipe=json.loads(run.recipe.model_dump_json()),

@@ -36,7 +36,9 @@ def bench(
             help="here; a board, serial:PORT[@BAUD]; or qemu-serial, the target's emulator.",
         ),
     ] = HERE,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Calls that are timed.")] = 200,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, help="Calls that are timed; a board, at least 5.")
+    ] = 200,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Calls before, not counted.")] = 20,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Of the runtime; 1 if not given.")

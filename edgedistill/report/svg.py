@@ -95,6 +95,13 @@ class _Plane:
         ]
         return [*out, _text("tick", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 2, label, "middle")]
 
+    def level(self, level: Level) -> list[str]:
+        """A line across at its value, with its label above, or below where there is no room."""
+        height = self.py(level.value)
+        above = float(height) + (-5 if float(height) - TOP > 22 else 14)
+        rule = f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>'
+        return [rule, _text("tick", LEFT + 6, above, level.label)]
+
 
 def lines(
     title: str,
@@ -129,10 +136,7 @@ def lines(
     out += plane.rules(marks, percent)
     out += plane.numbers([m for m in ticks(plane.x_low, plane.x_high, 6) if m == int(m)], "epoch")
     for level in levels:
-        height = py(level.value)
-        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')
-        above = float(height) + (-5 if float(height) - TOP > 22 else 14)
-        out.append(f'<text class="tick" x="{LEFT + 6}" y="{above:.1f}">{escape(level.label)}</text>')
+        out += plane.level(level)
     for s in series:
         finite = [(x, y) for x, y in s.points if math.isfinite(y)]
         path = " ".join(f"{px(x)},{py(y)}" for x, y in finite)
@@ -170,10 +174,7 @@ def dots(
     out += plane.rules(marks, percent=True)
     out += plane.numbers(_log_ticks(x_low, x_high) if log else ticks(x_low, x_high, 6), x_label)
     if level:
-        height = plane.py(level.value)
-        above = float(height) + (-5 if float(height) - TOP > 22 else 14)
-        out.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height}" y2="{height}"/>')
-        out.append(_text("tick", LEFT + 6, above, level.label))
+        out += plane.level(level)
     if best and best.points:
         path = " ".join(f"{plane.px(x)},{plane.py(y)}" for x, y in best.points)
         out.append(f'<polyline class="line {escape(best.css)}" points="{path}"/>')
