@@ -25,52 +25,20 @@ import provenance
 
 from edgedistill import recipe as recipes
 from edgedistill.build import build
+from edgedistill.distill.published import MIXES
 from edgedistill.reporter import PlainReporter
-
-LABELS = {"name": "hard-labels"}
-HINTON = {"name": "hinton"}  # alpha 0.9, temperature 4
-
-
-def feature(name: str, weight: float) -> dict[str, Any]:
-    """On the last layer of every resolution."""
-    return {"name": name, "weight": weight, "taps": ["auto"]}
-
-
-def last(name: str, weight: float) -> dict[str, Any]:
-    """On the last feature maps, before the mean over positions."""
-    return {"name": name, "weight": weight, "taps": ["last"]}
-
-
-METHODS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "plain": [LABELS],
-    "hinton": [HINTON],
-    "soft-targets": [{"name": "soft-targets"}],
-    "dkd": [LABELS, {"name": "dkd", "warmup": 1, "options": {"beta": 2.0}}],  # its paper's code for ResNet-56
-    "standardised": [{**LABELS, "weight": 0.1}, {"name": "standardised", "weight": 9.0, "temperature": 2.0}],
-    "regression": [LABELS, {"name": "regression"}],
-    "hint": [LABELS, last("hint", 100.0)],
-    "attention": [LABELS, feature("attention", 1000.0)],
-    "cosine": [LABELS, feature("cosine", 1.0)],
-    "many-to-one": [LABELS, {"name": "many-to-one", "weight": 100.0}],
-    "rkd": [LABELS, last("rkd-distance", 25.0), last("rkd-angle", 50.0)],
-    "similarity": [LABELS, last("similarity", 3000.0)],
-    "pkt": [LABELS, last("pkt", 30_000.0)],
-    "crd": [LABELS, last("crd", 0.8)],
-    "hinton + attention": [HINTON, feature("attention", 1000.0)],
-    "hinton + crd": [HINTON, last("crd", 0.8)],
-}
 
 
 def main() -> None:
     parser = cifar10_short.parser(__doc__, epochs=12, views=4)
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--methods", default=",".join(MIXES), help=f"of {', '.join(MIXES)}")
     arguments = parser.parse_args()
     names = [name.strip() for name in arguments.methods.split(",")]
     rows = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in names]
     result = {
         "test_images": rows[0]["test_images"],
         "teacher": rows[0]["teacher"],
-        "losses": {name: METHODS[name] for name in names},
+        "losses": {name: _losses(name) for name in names},
         "summary": {name: summary(rows, name) for name in names},
         "runs": rows,
     }
@@ -78,9 +46,13 @@ def main() -> None:
     print(json.dumps(result["summary"], indent=1))
 
 
+def _losses(name: str) -> list[dict[str, Any]]:
+    return [entry.model_dump(exclude_unset=True) for entry in MIXES[name]]
+
+
 def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """One method with one seed, or what an earlier call kept of it."""
-    losses = {"distill.losses": METHODS[name], "distill.cache_features": True}
+    losses = {"distill.losses": _losses(name), "distill.cache_features": True}
     recipe = cifar10_short.recipe(arguments, seed, losses)
     out = arguments.out / f"seed{seed}"
     kept = out / f"{recipes.sha256(recipe)}.json"

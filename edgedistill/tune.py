@@ -32,7 +32,8 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, atomic_write, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
-from edgedistill.tuning.space import KNOBS, USUAL, Range, applied, own, space
+from edgedistill.teaching import check_taps
+from edgedistill.tuning.space import KNOBS, USUAL, Choice, Range, applied, own, space
 from edgedistill.tuning.study import Running, Study
 
 SHORTER = 3  # a trial trains this part of the recipe's epochs: enough to rank (benchmarks/LOG.md)
@@ -86,6 +87,7 @@ def tune(
         for text in teacher.notes:
             run.reporter.note(text)
         data = without_test(thinned(data, share, recipe.seed))
+        ranges = _possible(run, ranges, spec, data, teacher)
         report = _check_teacher(run, teacher, data)
         default = {name: own(recipe, name) for name in ranges}
         study = Study(out / "tuning.sqlite", ranges, default, recipe.seed, epochs)
@@ -126,6 +128,29 @@ def thinned(data: ImageData, share: float, seed: int) -> ImageData:
     rows = thin_out(data.train.labels, count, np.random.default_rng((seed, 0x5A4E)))
     fingerprint = hashlib.sha256(data.fingerprint.encode() + rows.tobytes()).hexdigest()
     return replace(data, train=data.train.rows(rows), fingerprint=fingerprint)
+
+
+def _possible(
+    run: Run,
+    ranges: Mapping[str, Range],
+    spec: students.StudentSpec,
+    data: ImageData,
+    teacher: Teacher,
+) -> dict[str, Range]:
+    """The ranges without mixes of losses that these two networks cannot be matched for."""
+    mixes = ranges.get("losses")
+    if not isinstance(mixes, Choice):
+        return dict(ranges)
+    fit = []
+    for name in mixes.values:
+        try:
+            check_taps(applied(run.recipe, {"losses": name}), spec, data, teacher)
+            fit.append(name)
+        except InputError as error:
+            if name == own(run.recipe, "losses"):
+                raise
+            run.reporter.note(f"the mix {name} is not tried: {error.what}")
+    return {**ranges, "losses": Choice(tuple(fit))}
 
 
 class _Progress:

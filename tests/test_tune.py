@@ -254,3 +254,15 @@ def test_the_page_stands_alone(searched: Callable[..., Evidence], tmp_path: Path
     assert "<script" not in text and "http" not in text.replace("http-equiv", "")
     assert text.count("<svg") == 4 + bool(found.importance)  # history, three values, what mattered
     assert json.loads((tmp_path / "out" / "tuning.json").read_text())["schema_version"] == 1
+
+
+def test_a_mix_that_no_layer_can_be_found_for_is_left_out(
+    searched: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(recipe: Recipe, *_: object) -> None:
+        if any(entry.taps for entry in recipe.distill.losses):
+            raise InputError("no layer to tap", where="here", fix="none")
+
+    monkeypatch.setattr(tune_page, "check_taps", check)
+    found = searched(1, search=("losses",)).space
+    assert found[0].range == "plain | hinton | dkd | standardised" and found[0].default == "hinton"

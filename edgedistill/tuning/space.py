@@ -44,7 +44,8 @@ class Knob:
     reason: str
     within: Callable[[Recipe, str], Range | None]
     usual: bool = True  # searched unless the user names others
-    dense: bool = True  # False: one text in the search, several names in the recipe
+    named: Callable[[Recipe], str] | None = None  # the recipe's value as the search holds it; None: as it is
+    meant: Callable[[Recipe, str], object] | None = None  # and what a name of the search stands for
 
 
 IMAGE_SETS = (
@@ -107,6 +108,34 @@ def _sets(recipe: Recipe, task: str) -> Range:
     return Choice(tuple(text for text in IMAGE_SETS if "flip" in own or "flip" not in text))
 
 
+MIXED = ("plain", "hinton", "dkd", "standardised", "hinton + attention", "hinton + crd")
+_OWN = "the recipe's own"
+
+
+def _mixes(recipe: Recipe, _: str) -> Range | None:
+    """Where a loss asks the teacher."""
+    from edgedistill.distill.mix import asks_teacher
+
+    return Choice(MIXED) if asks_teacher(recipe.distill) else None
+
+
+def _mix_named(recipe: Recipe) -> str:
+    """A published mix by its name, Hinton's where none is given."""
+    from edgedistill.distill.published import MIXES
+
+    given = recipe.distill.losses
+    return next((name for name in MIXED if MIXES[name] == given), _OWN) if given else "hinton"
+
+
+def _mix_meant(recipe: Recipe, name: str) -> object:
+    """Entries for ``distill.losses``; none for Hinton's, as in a recipe that says nothing."""
+    from edgedistill.distill.published import MIXES
+
+    if name == _mix_named(recipe):
+        return recipe.distill.losses
+    return () if name == "hinton" else MIXES[name]
+
+
 KNOBS: Mapping[str, Knob] = {
     "temperature": Knob(
         "distill.temperature",
@@ -137,7 +166,17 @@ KNOBS: Mapping[str, Knob] = {
         "variations of the training examples",
         "each set needs soft targets of its own, once",
         _sets,
-        dense=False,
+        named=lambda recipe: ",".join(recipe.data.augmentations),
+        meant=lambda _, text: tuple(filter(None, text.split(","))),
+    ),
+    "losses": Knob(
+        "distill.losses",
+        "the mix of losses, at the weights of published code",
+        "which one serves depends on both networks; layers are asked for live unless they are cached",
+        _mixes,
+        usual=False,
+        named=_mix_named,
+        meant=_mix_meant,
     ),
     "batch": Knob(
         "distill.batch",
@@ -190,9 +229,10 @@ def space(recipe: Recipe, task: str, names: Sequence[str] = USUAL) -> dict[str, 
 
 def own(recipe: Recipe, name: str) -> Value:
     """The recipe's value of a row, as the search holds it."""
-    if name == "augment":
-        return ",".join(recipe.data.augmentations)
-    section, _, key = KNOBS[name].key.partition(".")
+    knob = KNOBS[name]
+    if knob.named is not None:
+        return knob.named(recipe)
+    section, _, key = knob.key.partition(".")
     value: Value = getattr(getattr(recipe, section), key)
     return value
 
@@ -203,8 +243,9 @@ def applied(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     for name, value in values.items():
         section, _, key = KNOBS[name].key.partition(".")
         meant: object = value
-        if not KNOBS[name].dense:
-            meant = tuple(filter(None, str(value).split(",")))
+        translate = KNOBS[name].meant
+        if translate is not None:
+            meant = translate(recipe, str(value))
         elif isinstance(value, float) and value != own(recipe, name):
             meant = _tidy(value)
         changed.setdefault(section, {})[key] = meant

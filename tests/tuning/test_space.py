@@ -48,6 +48,20 @@ def test_a_mix_of_losses_has_no_alpha() -> None:
     assert "alpha" not in found and "temperature" in found
 
 
+def test_a_named_mix_becomes_its_losses_and_the_recipes_own_stays() -> None:
+    within = space(recipe(), "image-classification", ("losses",))["losses"]
+    assert isinstance(within, Choice) and own(recipe(), "losses") == "hinton"
+    for name in map(str, within.values):
+        made = applied(recipe(), {"losses": name})
+        assert own(made, "losses") == name and bool(made.distill.losses) == (name != "hinton")
+    mine = recipe(losses=[{"name": "dkd", "weight": 3.0}])
+    found = space(mine, "image-classification", ("losses",))["losses"]
+    assert isinstance(found, Choice) and own(mine, "losses") in found.values
+    assert applied(mine, {"losses": own(mine, "losses")}).distill == mine.distill
+    assert applied(mine, {"losses": "hinton"}).distill == recipe().distill
+    assert "losses" not in space(recipe(alpha=0.0), "image-classification", ("losses", "lr"))
+
+
 def test_no_set_mirrors_what_the_recipe_does_not() -> None:
     plain = Recipe.model_validate({"data": {"source": "letters", "augment": ["pad-crop"]}})
     within = space(plain, "image-classification", ("augment",))["augment"]
