@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 from edgedistill import data as data_sets
 from edgedistill import datafree, students, target, tasks, teachers
 from edgedistill import record as records
-from edgedistill.bench.accuracy import to_real
+from edgedistill.bench.accuracy import paired, to_int8, to_real
 from edgedistill.bench.files import sha256_of
-from edgedistill.data.types import ImageData
+from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import InputError
-from edgedistill.ir import serial
+from edgedistill.ir import interpret, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.lower.passes import simplify
 from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
-from edgedistill.recipe import DataSection, Recipe
+from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sizing import fits
@@ -70,6 +70,12 @@ def build(
             run.store.clear()
         section, test_identity = _section(run, spec.resolution), ""
         # an operator that we lack, and a device that is too small, show here, not after training
+        if section.synthetic and recipe.bench.baseline:
+            raise InputError(
+                "without real labels there is no training without the teacher",
+                where="bench.baseline",
+                fix="leave it out, or give --data",
+            )
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
@@ -100,6 +106,8 @@ def build(
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
         accuracy = _float_accuracy(float_graph, data, report)
+        if recipe.bench.baseline:
+            accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
         run.hashes["inputs"] = inputs
         result = {}
         for device in targets:
@@ -123,6 +131,32 @@ def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport) 
         student_train=top1(net, train.rows(some)),
         validation_images=len(data.validation),
     )
+
+
+def _baseline(
+    run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher, integer: Graph
+) -> dict[str, float]:
+    """What the same student reaches on labels alone, in as many epochs, and what its teacher gave it."""
+    plain = run.recipe.distill.model_copy(update={"losses": (LossSection(name="hard-labels"),)})
+    alone = Run(run.recipe.model_copy(update={"distill": plain}), run.store, run.reporter)
+    weights, _ = distil(alone, spec, data, teacher, title="baseline")
+    float_graph, without, _ = _quantise(alone, spec, data, teacher, weights)
+    run.seconds["baseline"], run.hashes["baseline"] = sum(alone.seconds.values()), alone.hashes["quantise"]
+    right = [_right(graph, data.test) for graph in (integer, without)]
+    gain, error = paired(*right)
+    run.reporter.note(f"distillation gave {100 * gain:+.2f} points in int8, standard error {100 * error:.2f}")
+    return {
+        "plain_float": top1(GraphNet(float_graph), data.test),
+        "plain_int8": float(right[1].mean()),
+        "plain_error": error,
+    }
+
+
+def _right(graph: Graph, split: Split) -> NDArray[np.bool_]:
+    """Which examples the integer graph answers right, [N]."""
+    pixels = to_int8(np.asarray(split.images_NHWC))
+    scores = interpret.run_batched(graph, {graph.inputs[0]: pixels})[graph.outputs[0]]
+    return np.asarray(scores.reshape(len(pixels), -1).argmax(1) == split.labels)
 
 
 def load_data(run: Run, resolution: int | None) -> ImageData:

@@ -148,6 +148,7 @@ class BenchSection(_Section):
     threads: int = Field(1, ge=1)
     emulated_inputs: int = Field(100, ge=1)  # test inputs that firmware runs on an emulated board
     cc: str = Field("arm-none-eabi-gcc", min_length=1)  # GCC that compiles that firmware
+    baseline: bool = False  # the same student is trained on labels alone too, to say what its teacher gave
 
 
 class Recipe(_Section):

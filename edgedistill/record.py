@@ -38,6 +38,9 @@ class Accuracy(_Value):
     teacher_confidence: float | None = None  # its highest probability, mean over the test split
     student_train: float | None = None  # the float student on training examples as they are
     validation_images: int = 0
+    plain_float: float | None = None  # bench.baseline: the same student without its teacher
+    plain_int8: float | None = None
+    plain_error: float | None = None  # standard error of student_int8 - plain_int8 over these test images
 
 
 class Parity(_Value):

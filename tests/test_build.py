@@ -176,6 +176,18 @@ def test_an_altered_file_is_noticed(built: tuple[Path, BuildRecord], tmp_path: P
         verify_dir(folder)
 
 
+def test_the_same_student_without_its_teacher(tmp_path: Path) -> None:
+    record = build(small(**{"bench.baseline": True}), tmp_path / "out")["android-arm64"]
+    a = record.accuracy
+    assert a.plain_int8 is not None and a.plain_float is not None and a.plain_error is not None
+    assert record.stage_hashes["baseline"] not in (record.stage_hashes["quantise"], "")
+    alone = small(**{"distill.losses": [{"name": "hard-labels"}]})
+    plain = build(alone, tmp_path / "out2")["android-arm64"].accuracy
+    assert (plain.student_float, plain.student_int8) == (a.plain_float, a.plain_int8)
+    with pytest.raises(InputError, match="no training without the teacher"):
+        build(Recipe.model_validate({"data": {"source": "synthetic"}, "bench": {"baseline": True}}), tmp_path)
+
+
 def test_post_training_quantisation_of_the_same_student(
     built: tuple[Path, BuildRecord], tmp_path: Path
 ) -> None:

@@ -21,6 +21,17 @@ def to_real(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray((images_NHWC.astype(np.float32) - 128) / REAL_STEP, np.float32)
 
 
+def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float]:
+    """How much larger a share of right answers ``first`` has on the same examples, and its standard error.
+
+    Only examples on which the two differ count (McNemar 1947): with b of n right in the first alone and c in
+    the second alone, the difference is (b - c) / n and its variance (b + c - (b - c)^2 / n) / n^2.
+    """
+    assert first.shape == second.shape and first.size > 0, "answers to the same examples"
+    n, b, c = first.size, int((first & ~second).sum()), int((second & ~first).sum())
+    return (b - c) / n, float(np.sqrt(b + c - (b - c) ** 2 / n)) / n
+
+
 def top1(
     run: Callable[[NDArray[Any]], NDArray[Any]],
     images_NHWC: NDArray[np.uint8],

@@ -85,6 +85,27 @@ def capacity_bound(record: BuildRecord) -> str | None:
     )
 
 
+def no_gain(record: BuildRecord) -> str | None:
+    """Distillation gave no more than plain training: the difference is below twice its standard error.
+
+    Said where the student was trained without its teacher, too (bench.baseline), each once. Reason: what is
+    within two standard errors of nothing other test images may well turn round.
+    """
+    a = record.accuracy
+    if a.student_int8 is None or a.plain_int8 is None or a.plain_error is None:
+        return None
+    gain = a.student_int8 - a.plain_int8
+    if gain > 2 * a.plain_error:
+        return None
+    verdict = "hurt" if gain < -2 * a.plain_error else "gave no more than plain training"
+    return (
+        f"distillation {verdict} here: {a.student_int8:.2%} with the teacher, {a.plain_int8:.2%} without "
+        f"({100 * gain:+.2f} points, standard error {100 * a.plain_error:.2f}, {a.test_images:,} test "
+        "images, one training each); try other losses and temperatures "
+        "(`edgedistill tune --search losses,temperature,alpha`)"
+    )
+
+
 def overconfident(record: BuildRecord) -> str | None:
     """The teacher is surer than it is right: raise the temperature.
 
@@ -108,7 +129,7 @@ def overconfident(record: BuildRecord) -> str | None:
 
 
 Rule = Callable[[BuildRecord], "str | None"]
-RULES: tuple[Rule, ...] = (still_rising, int8_loses, capacity_bound, overconfident)
+RULES: tuple[Rule, ...] = (no_gain, still_rising, int8_loses, capacity_bound, overconfident)
 
 
 def _validation(record: BuildRecord) -> list[float]:

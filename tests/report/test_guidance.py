@@ -159,3 +159,20 @@ def test_the_page_says_it_and_every_rule_has_its_reason(quiet: BuildRecord) -> N
     page = render(with_accuracy(quiet, student_int8=0.88))
     assert "What to try next" in page and "Int8 costs 2.0 points" in page
     assert all("Reason:" in (rule.__doc__ or "") for rule in rules.RULES)
+
+
+@pytest.mark.parametrize(
+    ("plain", "error", "said"),
+    [
+        (0.895, 0.003, "gave no more than plain training"),
+        (0.880, 0.003, None),
+        (0.910, 0.003, "distillation hurt"),
+        (0.900, 0.0, "gave no more"),
+    ],
+)
+def test_what_the_teacher_gave_is_weighed_against_chance(
+    quiet: BuildRecord, plain: float, error: float, said: str | None
+) -> None:
+    found = rules.no_gain(with_accuracy(quiet, plain_int8=plain, plain_error=error))
+    assert found is None if said is None else found is not None and said in found
+    assert rules.no_gain(quiet) is None
