@@ -161,7 +161,11 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
 def _accuracy_rows(record: BuildRecord) -> tuple[tuple[str, str, str, float], ...]:
     """(who, share, against the teacher, share 0..1 for the bar)."""
     a = record.accuracy
-    rows = (("Teacher", a.teacher), ("Student, float32", a.student_float), ("Student, int8", a.student_int8))
+    rows = (
+        *(("Teacher", a.teacher),),
+        *((f"{one.role.capitalize()}, {one.network}", one.accuracy) for one in record.lineage),
+        *(("Student, float32", a.student_float), ("Student, int8", a.student_int8)),
+    )
     return tuple(
         (
             who,
