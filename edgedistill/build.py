@@ -112,7 +112,8 @@ def build(
 def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport | None) -> Accuracy:
     """What is the same for every target: the teacher's and the float student's."""
     net, train = GraphNet(float_graph), data.train
-    some = np.unique(np.linspace(0, len(train) - 1, min(len(train), _TRAIN_SAMPLE)).astype(np.int64))
+    known = np.flatnonzero(train.labels >= 0)
+    some = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), _TRAIN_SAMPLE)).astype(np.int64))]
     return Accuracy(
         teacher=report.accuracy if report else None,
         student_float=top1(net, data.test),

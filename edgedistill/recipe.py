@@ -43,6 +43,8 @@ class DataSection(_Section):
     resolution: int | None = Field(None, ge=4, le=512)  # side in pixels; None: the images' own
     max_broken_share: float = Field(0.01, ge=0, le=1)
     limit: int | None = Field(None, ge=10)  # at most this many training examples
+    # more training images, whose labels are not read: a folder of images, parquet or .npz
+    unlabelled: str | None = Field(None, exclude_if=_unset)
     group: str | None = None  # sound: how a clip's speaker is found (data.audio.GROUPS); None: nohash
     augment: tuple[str, ...] | None = (
         None  # None: pad-crop and flip; for digits (a mirrored 3 is no 3) translate; for sound see tasks
@@ -313,6 +315,12 @@ def _check_teachers(recipe: Recipe, where: str) -> None:
             "there is one teacher, so nothing is combined",
             where=f"{where}, distill.combine",
             fix="name several in [[teachers]], or leave combine out",
+        )
+    if recipe.data.synthetic and recipe.data.unlabelled is not None:
+        raise InputError(
+            "images are made from the teacher, so none are read",
+            where=f"{where}, data.unlabelled",
+            fix="leave it out, or give data in data.source",
         )
     if recipe.data.synthetic and (recipe.teachers or recipe.teacher.spec == "none"):
         raise InputError(
