@@ -64,6 +64,7 @@ def build(
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
+    succession.chain(recipe, spec)
     check_writable(out)
     with run.store.lock():
         if fresh:

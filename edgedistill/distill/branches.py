@@ -17,7 +17,7 @@ _NARROWER = 4  # a bottleneck's inner width: this part of the deepest channels (
 class Branches(nn.Module):
     """A branch for each shallow layer: bottleneck to the deepest layer's channels, average, classifier.
 
-    Zhang et al. 2019 (BYOT), section 3.1 and figure 2. They train along and are left behind.
+    Zhang et al. 2019 (BYOT), section 3 and figure 2. They train along and are left behind.
 
     Args:
         shallow: shapes [C,H,W] of the layers.

@@ -51,7 +51,7 @@ class Term(nn.Module):
         """The loss before its weight; of several pairs of layers, the sum.
 
         Where images were mixed, a loss with labels is the sum of those with either's, by their shares:
-        cross-entropy with mixed labels, as it is linear in them (Zhang et al. 2018, section 2).
+        cross-entropy with mixed labels, as it is linear in them (Zhang et al. 2018).
 
         Args:
             out: the student's logits [N,C].

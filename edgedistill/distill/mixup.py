@@ -23,7 +23,7 @@ def mixed(
 ) -> tuple[NDArray[np.uint8], Second]:
     """``share * x_i + (1 - share) * x_j`` with ``share`` from ``Beta(alpha, alpha)``, one for the batch.
 
-    Zhang et al. 2018 (mixup), equation 1, with the batch in another order as the second images, as in
+    Zhang et al. 2018 (mixup), section 1, with the batch in another order as the second images, as in
     the authors' code. alpha 1 draws the share evenly from 0 to 1, which function matching wants (Beyer
     et al. 2022, section 3.1). Images stay whole numbers: teacher and student see the same bytes.
 
