@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
-from edgedistill import datafree, students, target, tasks, teachers
+from edgedistill import datafree, students, succession, target, tasks
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8, to_real
 from edgedistill.bench.files import sha256_of
@@ -32,13 +32,13 @@ from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import DataSection, LossSection, Recipe
-from edgedistill.record import Accuracy, BuildRecord, EpochLog
+from edgedistill.record import Accuracy, Ancestor, BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
-from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
+from edgedistill.teachers.types import NOBODY, Teacher
+from edgedistill.teaching import keep_mix, load_mix, load_teacher, views_for
 
 _TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
@@ -64,6 +64,7 @@ def build(
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
+    succession.chain(recipe, spec)
     check_writable(out)
     with run.store.lock():
         if fresh:
@@ -86,9 +87,7 @@ def build(
         else:
             data = load_data(run, spec.resolution)
             fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
-        teacher = teachers.load(
-            recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
-        )
+        teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
             run.reporter.note(text)
         inputs = inputs_hash(run, data.fingerprint + test_identity, teacher)
@@ -98,10 +97,11 @@ def build(
                 "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
             )
             return {name: record for name, record in done.items() if record is not None}
-        check_taps(recipe, spec, data, teacher)
+        succession.check(recipe, spec, data, teacher)
         report = _check_teacher(run, teacher, data)
-        weights, epochs = distil(run, spec, data, teacher)
-        float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
+        students_run, last_teacher = succession.teach(run, spec, data, teacher, distil)
+        weights, epochs = distil(students_run, spec, data, last_teacher)
+        float_graph, integer, more = _quantise(students_run, spec, data, last_teacher, weights)
         if section.synthetic and section.test is not None:
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
@@ -118,16 +118,17 @@ def build(
         return result
 
 
-def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport) -> Accuracy:
+def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport | None) -> Accuracy:
     """What is the same for every target: the teacher's and the float student's."""
     net, train = GraphNet(float_graph), data.train
-    some = np.unique(np.linspace(0, len(train) - 1, min(len(train), _TRAIN_SAMPLE)).astype(np.int64))
+    known = np.flatnonzero(train.labels >= 0)
+    some = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), _TRAIN_SAMPLE)).astype(np.int64))]
     return Accuracy(
-        teacher=report.accuracy,
+        teacher=report.accuracy if report else None,
         student_float=top1(net, data.test),
         test_images=len(data.test),
-        teacher_ece=report.ece,
-        teacher_confidence=report.confidence,
+        teacher_ece=report.ece if report else None,
+        teacher_confidence=report.confidence if report else None,
         student_train=top1(net, train.rows(some)),
         validation_images=len(data.validation),
     )
@@ -202,18 +203,32 @@ def trace_student(
     return graph
 
 
-def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport:
+def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport | None:
+    """What the teacher knows of held-out examples, and each of several; None: nobody teaches."""
+    if teacher is NOBODY:
+        return None
+    for i, member in enumerate(teacher.members, 1):
+        found = _check_teacher(run, member, data)
+        assert found is not None
+        run.lineage.append(
+            Ancestor(
+                role=f"teacher {i}",
+                network=member.name,
+                accuracy=found.accuracy,
+                parameters=member.parameters,
+            )
+        )
     name = run.stage_key("teacher", data=data.fingerprint, teacher=teacher.fingerprint)
     run.reporter.stage("teacher", teacher.name)
-    found = run.store.find("teacher", name)
-    if found is None:
+    kept = run.store.find("teacher", name)
+    if kept is None:
         report = check(teacher, data.validation, data.labels, run.recipe.teacher.batch)
         test = check(teacher, data.test, data.labels, run.recipe.teacher.batch)
         report = replace(test, seconds=report.seconds + test.seconds)
         with run.store.writing("teacher", name) as folder:
             (folder / "report.json").write_text(json.dumps(asdict(report)))
     else:
-        saved = json.loads((found / "report.json").read_text())
+        saved = json.loads((kept / "report.json").read_text())
         report = TeacherReport(**{**saved, "warnings": tuple(saved["warnings"])})
     return run.tell_teacher(report, "test", tasks.TASKS[data.task].examples)
 
@@ -264,6 +279,7 @@ def distil(
             patience=choices.patience,
             precision=choices.precision,
             augment=run.recipe.data.augmentations,
+            mixup=choices.mixup,
         )
         started = time.perf_counter()
         logs = fit(
@@ -275,6 +291,7 @@ def distil(
             views=views,
             teacher=teacher.logits,
             inside=teacher.inside,
+            knowing=teacher.knowing,
             mix=mix,
             after_epoch=after_epoch,
         )
@@ -337,6 +354,7 @@ def _quantise(
             ema=min(recipe.distill.ema, 0.998),
             clip_norm=recipe.distill.clip_norm,
             augment=recipe.data.augmentations,
+            mixup=recipe.distill.mixup,
         )
         mix = views = None
         if choices.epochs:
@@ -353,6 +371,7 @@ def _quantise(
             views=views,
             teacher=teacher.logits,
             inside=teacher.inside,
+            knowing=teacher.knowing,
             mix=mix,
         )
         integer = to_integer(quantised.trained(), qparams)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.recipe import Recipe
-from edgedistill.record import Accuracy, Artifact, BuildRecord, EpochLog
+from edgedistill.record import Accuracy, Ancestor, Artifact, BuildRecord, EpochLog
 from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
@@ -39,7 +39,7 @@ from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
 from edgedistill.tasks import TASKS
 from edgedistill.teachers.check import TeacherReport
-from edgedistill.teachers.types import Teacher
+from edgedistill.teachers.types import NOBODY, Teacher
 
 _GOLDEN_INPUTS = 16
 
@@ -54,6 +54,11 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    lineage: list[Ancestor] = field(default_factory=list)
+
+    def within(self, recipe: Recipe) -> Run:
+        """The same build by another recipe, such as one of its trainings alone."""
+        return replace(self, recipe=recipe)
 
     def stage_key(self, stage: str, **parts: str) -> str:
         """The name under which a stage's result is kept: by what it is made of. The record shows it."""
@@ -163,6 +168,7 @@ def deliver(
             epochs=epochs,
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
+            lineage=tuple(run.lineage),
         )
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
@@ -203,9 +209,10 @@ def export(
 def _metadata(run: Run, integer: Graph, teacher: Teacher, data: ImageData) -> Metadata:
     quant = integer.tensors[integer.inputs[0]].quant
     assert quant is not None
+    origin = "trained" if teacher is NOBODY else f"distilled from {teacher.name}"
     return Metadata(
         name="edgedistill student",
-        description=f"{run.recipe.student.spec} distilled from {teacher.name} on {data.name}, int8",
+        description=f"{run.recipe.student.spec} {origin} on {data.name}, int8",
         labels=data.labels,
         input_scale=float(quant.scale[0]),
         input_zero_point=quant.zero_point,

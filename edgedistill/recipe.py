@@ -26,6 +26,11 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _unset(value: object) -> bool:
+    """Choices that few make are written where they are made: a stage's hash is of what was chosen."""
+    return value is None
+
+
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
@@ -38,6 +43,8 @@ class DataSection(_Section):
     resolution: int | None = Field(None, ge=4, le=512)  # side in pixels; None: the images' own
     max_broken_share: float = Field(0.01, ge=0, le=1)
     limit: int | None = Field(None, ge=10)  # at most this many training examples
+    # more training images, whose labels are not read: a folder of images, parquet or .npz
+    unlabelled: str | None = Field(None, exclude_if=_unset)
     group: str | None = None  # sound: how a clip's speaker is found (data.audio.GROUPS); None: nohash
     augment: tuple[str, ...] | None = (
         None  # None: pad-crop and flip; for digits (a mirrored 3 is no 3) translate; for sound see tasks
@@ -82,10 +89,17 @@ class SynthesisSection(_Section):
 class TeacherSection(_Section):
     """Who teaches. No spec: the built-in digits teacher."""
 
-    spec: str = "digits"  # FILE[@module:callable], timm:NAME, hf:NAME, keras:FILE, module:callable
+    # FILE[@module:callable], timm:NAME, hf:NAME, keras:FILE, module:callable; "none": nobody
+    spec: str = "digits"
     normalisation: str = "auto"  # auto, imagenet, half, unit, or "m,m,m/s,s,s" on x/255
     resolution: int | None = Field(None, ge=4, le=1024)
     batch: int = Field(250, ge=1)
+
+
+class MemberSection(TeacherSection):
+    """One of several teachers, an entry of ``[[teachers]]``; ``distill.combine`` says how they become one."""
+
+    weight: float = Field(1.0, gt=0)  # against the others'
 
 
 class StudentSection(_Section):
@@ -125,6 +139,13 @@ class DistillSection(_Section):
     losses: tuple[LossSection, ...] = ()  # their weighted sum; none: hinton at temperature and alpha
     cache_features: bool = False  # tapped teacher features are kept with the views, as float16
     cache_limit: str = "4GiB"  # what they may take; more is refused
+    # images are mixed in pairs, shares drawn from Beta(mixup, mixup)
+    mixup: float | None = Field(None, gt=0, exclude_if=_unset)
+    # how the answers of [[teachers]] become one; None: mean
+    combine: Literal["mean", "logits", "confidence"] | None = Field(None, exclude_if=_unset)
+    # student specs: the first learns from the teacher, each from the one before, the student from the last
+    assistants: tuple[str, ...] | None = Field(None, exclude_if=_unset)
+    generations: int | None = Field(None, ge=2, le=20, exclude_if=_unset)  # each is the next one's teacher
 
 
 class QuantiseSection(_Section):
@@ -160,6 +181,8 @@ class Recipe(_Section):
     data: DataSection = DataSection()
     synthesis: SynthesisSection = SynthesisSection()
     teacher: TeacherSection = TeacherSection()
+    # several, in place of [teacher]
+    teachers: tuple[MemberSection, ...] | None = Field(None, exclude_if=_unset)
     student: StudentSection = StudentSection()
     distill: DistillSection = DistillSection()
     quantise: QuantiseSection = QuantiseSection()
@@ -269,6 +292,7 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
     if recipe.export.formats == ():
         raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
     units.parse_bytes(recipe.distill.cache_limit, where=f"{where}, distill.cache_limit")
+    _check_teachers(recipe, where)
     if recipe.distill.losses and not any(loss.weight for loss in recipe.distill.losses):
         raise InputError(
             "every weight is 0, so nothing would be learned",
@@ -276,6 +300,35 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
             fix="give at least one loss a weight above 0",
         )
     return recipe
+
+
+def _check_teachers(recipe: Recipe, where: str) -> None:
+    if recipe.teachers == ():
+        raise InputError("no teacher is named", where=f"{where}, teachers", fix="leave the key out")
+    if recipe.teachers and recipe.teacher != TeacherSection():
+        raise InputError(
+            "there are one teacher and several",
+            where=f"{where}, teacher and teachers",
+            fix="make the one an entry of [[teachers]], or leave [[teachers]] out",
+        )
+    if recipe.distill.combine and not recipe.teachers:
+        raise InputError(
+            "there is one teacher, so nothing is combined",
+            where=f"{where}, distill.combine",
+            fix="name several in [[teachers]], or leave combine out",
+        )
+    if recipe.data.synthetic and recipe.data.unlabelled is not None:
+        raise InputError(
+            "images are made from the teacher, so none are read",
+            where=f"{where}, data.unlabelled",
+            fix="leave it out, or give data in data.source",
+        )
+    if recipe.data.synthetic and (recipe.teachers or recipe.teacher.spec == "none"):
+        raise InputError(
+            "images are made from one teacher",
+            where=f"{where}, data.source",
+            fix="name it in [teacher], or give data",
+        )
 
 
 def _toml(value: object) -> str:

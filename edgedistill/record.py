@@ -104,6 +104,15 @@ class EpochLog(_Value):
     lr: float
 
 
+class Ancestor(_Value):
+    """A network that taught beside others, or on the way from the teacher to the student."""
+
+    role: str  # "teacher 1" of several, "assistant 1", "generation 1", ...
+    network: str
+    accuracy: float  # top-1 share 0..1 of the test examples
+    parameters: int | None = None
+
+
 class GraphSummary(_Value):
     """What the integer graph is and costs."""
 
@@ -143,6 +152,7 @@ class BuildRecord(_Value):
     epochs: tuple[EpochLog, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
+    lineage: tuple[Ancestor, ...] = ()  # in their order
 
 
 def now_utc() -> str:

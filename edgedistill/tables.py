@@ -145,6 +145,8 @@ def _section(annotation: object) -> type[BaseModel] | None:
 
 
 def _listed(annotation: object) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(map(_listed, get_args(annotation)))
     return get_origin(annotation) is tuple
 
 

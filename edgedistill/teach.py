@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import edgedistill
@@ -32,7 +31,7 @@ from edgedistill.teachers.check import check
 from edgedistill.teachers.families import Beginner
 from edgedistill.teachers.loaded import first_line
 from edgedistill.teachers.module import state_identity
-from edgedistill.teachers.types import Teacher
+from edgedistill.teachers.types import NOBODY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,7 +105,8 @@ def teach(
     import torch
 
     recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
-    hard = recipe.distill.model_copy(update={"alpha": 0.0, "views": 0, "losses": ()})
+    alone = {"alpha": 0.0, "views": 0, "losses": (), "assistants": None, "generations": None}
+    hard = recipe.distill.model_copy(update=alone)
     recipe = recipe.model_copy(update={"distill": hard})
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     check_writable(out)
@@ -131,17 +131,10 @@ def teach(
         label = f"{family} ({begun[:8]})"  # keeps trainings apart that begin with other weights
         named = recipe.model_copy(update={"student": recipe.student.model_copy(update={"spec": label})})
         inner = Run(named, run.store, run.reporter)
-        state, logs = distil(inner, _Once(net), data, _NOBODY, title="teach")
+        state, logs = distil(inner, _Once(net), data, NOBODY, title="teach")
         net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
         _save(beginner.net, out / _WEIGHTS)
         return _checked(run, beginner, net, data, out, inputs, logs)
-
-
-def _nothing(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    raise AssertionError("hard labels need no teacher")
-
-
-_NOBODY = Teacher("none", _nothing, "none")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
-from edgedistill import students, tasks, units
+from edgedistill import students, tasks, teachers, units
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import mix as mixes
@@ -16,9 +17,25 @@ from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
-from edgedistill.teachers.types import Teacher
+from edgedistill.teachers import ensemble
+from edgedistill.teachers.types import NOBODY, Teacher
 
 _MIX = "losses.safetensors"
+
+
+def load_teacher(recipe: Recipe, classes: int, image_shape: tuple[int, int, int]) -> Teacher:
+    """The recipe's teacher, several as one, or nobody.
+
+    Raises:
+        TeacherError: one that cannot be used.
+    """
+    if recipe.teacher.spec == "none":
+        return NOBODY
+    load = partial(teachers.load, classes=classes, image_shape=image_shape, trust=recipe.trust)
+    if not recipe.teachers:
+        return load(recipe.teacher)
+    weights = [section.weight for section in recipe.teachers]
+    return ensemble.combined([load(s) for s in recipe.teachers], weights, recipe.distill.combine or "mean")
 
 
 def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teacher: Teacher) -> None:
@@ -34,7 +51,7 @@ def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teac
         torch.manual_seed(recipe.seed)
         net = spec.build(len(data.labels), data.image_shape[2])
         mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
-        if not mix.teacher_layers:
+        if not mix.student_layers:
             return
         if recipe.distill.cache_features:
             limit_bytes = units.parse_bytes(recipe.distill.cache_limit)
@@ -57,6 +74,10 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
     """
     recipe = run.recipe
     cached = recipe.distill.cache_features or not mix.teacher_layers
+    if recipe.distill.mixup is not None:
+        if mix.taught:
+            run.reporter.note("the teacher is asked for each batch: images are mixed anew (distill.mixup)")
+        return None
     if not cached:
         run.reporter.note(
             "the teacher is asked for each batch, for its layers and its answers (see distill.cache_features)"
@@ -91,6 +112,7 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
             run.reporter,
             inside=teacher.inside,
             layers=mix.teacher_layers,
+            knowing=teacher.knowing,
         )
         with run.store.writing("views", name) as folder:
             for file in view_cache.files_of(layers):

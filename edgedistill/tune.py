@@ -16,7 +16,7 @@ import edgedistill
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill import students, target, tasks, teachers
+from edgedistill import students, succession, target, tasks
 from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data, trace_student
 from edgedistill.data.split import thin_out
@@ -32,7 +32,7 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, atomic_write, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import check_taps
+from edgedistill.teaching import check_taps, load_teacher
 from edgedistill.tuning.space import KNOBS, USUAL, Choice, Range, applied, own, space
 from edgedistill.tuning.study import Running, Study
 
@@ -67,6 +67,7 @@ def tune(
         GateError: no trial came to an end.
     """
     _check_numbers(trials, timeout_s, epochs, share)
+    succession.refuse(recipe, "tune")
     started = time.monotonic()
     recipe = tasks.resolved(recipe, task := data_sets.task_of(recipe.data.source))
     epochs = epochs or max(LEAST_EPOCHS, round(recipe.distill.epochs / SHORTER))
@@ -81,9 +82,7 @@ def tune(
             (out / "tuning.sqlite").unlink(missing_ok=True)
         data = load_data(run, spec.resolution)
         fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
-        teacher = teachers.load(
-            recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
-        )
+        teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
             run.reporter.note(text)
         data = without_test(thinned(data, share, recipe.seed))

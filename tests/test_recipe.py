@@ -181,3 +181,35 @@ def test_the_schema_knows_the_limits() -> None:
     assert schema["$defs"]["DistillSection"]["properties"]["temperature"]["exclusiveMinimum"] == 0
     assert schema["$defs"]["LossSection"]["properties"]["weight"]["minimum"] == 0
     json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"teachers": []}, r"no teacher is named.*teachers"),
+        ({"teachers": [{"spec": "digits"}], "teacher.spec": "timm:a"}, r"one teacher and several.*\[\[teach"),
+        ({"distill.combine": "logits"}, r"nothing is combined.*distill\.combine"),
+        ({"teachers": [{"spec": "digits"}], "data.source": "synthetic"}, r"made from one teacher"),
+        ({"teacher.spec": "none", "data.source": "synthetic"}, r"made from one teacher"),
+        ({"teachers": [{"spec": "digits", "weight": 0}]}, r"teachers\[0\]\.weight must be greater than 0"),
+        ({"teachers": [{"spc": "digits"}]}, r"unknown key 'teachers\[0\]\.spc'.*'teachers\[\]\.spec'"),
+        ({"distill.generations": 1}, r"generations must be at least 2"),
+        ({"distill.mixup": 0}, r"mixup must be greater than 0"),
+    ],
+)
+def test_mistakes_of_several_teachers_and_trainings(more: dict[str, object], text: str) -> None:
+    with pytest.raises(InputError, match=f"(?s){text}"):
+        recipes.resolve(None, more)
+
+
+def test_choices_that_were_not_made_are_not_written(tmp_path: Path) -> None:
+    """So that what was built before there were such choices keeps its hash."""
+    plain, members = recipes.Recipe(), [{"spec": "digits", "weight": 2.0}, {"spec": "timm:a"}]
+    for word in ("mixup", "combine", "assistants", "generations", "teachers"):
+        assert word not in recipes.to_toml(plain) and word not in plain.model_dump_json()
+    made = recipes.resolve(
+        None, {"teachers": members, "distill.mixup": 0.5, "distill.assistants": ["a", "b"]}
+    )
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipes.to_toml(made))
+    assert recipes.load(path) == made != plain

@@ -22,6 +22,7 @@ from edgedistill.data import (
     prepare,
     prepare_sound,
     python,
+    unlabelled,
 )
 from edgedistill.data.source import Source, arrays_identity
 from edgedistill.data.types import ImageData, Split
@@ -88,12 +89,15 @@ def load(
     source = _read(section.source, trust, section.group)
     if section.test is not None:
         source = _with_test(source, _read(section.test, trust, section.group), section.test)
-    options = section.model_dump(exclude={"augment", "source", "test"}, exclude_none=True)
+    options = section.model_dump(exclude={"augment", "source", "test", "unlabelled"}, exclude_none=True)
     drawn = None if source.sound and section.limit is None else seed  # speakers are divided without a seed
     key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, drawn], sort_keys=True)
     key = hashlib.sha256(key_text.encode()).hexdigest()[:32]
     prepared = prepare_sound.prepared if source.sound else prepare.prepared
-    return prepared(source, section, seed, cache / "data" / key, progress)
+    data = prepared(source, section, seed, cache / "data" / key, progress)
+    if section.unlabelled is None:
+        return data
+    return unlabelled.joined(data, section, cache / "data", trust=trust, progress=progress)
 
 
 def test_source(spec: str, shape: tuple[int, int, int], *, trust: bool = False) -> Source:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data.source import Item, Pool, Source, files_identity, to_labels
+from edgedistill.data.source import Item, Pool, Source, files_identity, no_labels, to_labels
 from edgedistill.errors import DataError
 
 if TYPE_CHECKING:
@@ -64,6 +64,19 @@ def read(path: Path) -> Source:
     )
 
 
+def unlabelled(path: Path) -> tuple[Pool, list[Path]]:
+    """The images of a parquet file, or of all in a folder, and the files; labels are not looked for."""
+    import pyarrow.parquet as pq
+
+    files = [path] if path.is_file() else files_in(path)
+    column = _image_column(files[0], _schema(files[0]))
+    for file in files[1:]:
+        if column not in _schema(file).names:
+            raise DataError(f"no column {column!r}", where=str(file), fix="give all files the same columns")
+    count = sum(pq.read_metadata(file).num_rows for file in files)
+    return Pool(labels=no_labels(count), items=_walker(files, column)), files
+
+
 def files_in(folder: Path) -> list[Path]:
     """The parquet files of a folder, or of its data/ (where the hub keeps them)."""
     return sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
@@ -105,19 +118,12 @@ def _schema(path: Path) -> pa.Schema:
 def _columns(path: Path) -> _Columns:
     schema = _schema(path)
     features = _features(schema)
-    images = [k for k, v in features.items() if isinstance(v, dict) and v.get("_type") == "Image"]
+    image = _image_column(path, schema)
     classes = [k for k, v in features.items() if isinstance(v, dict) and v.get("_type") == "ClassLabel"]
-    image = next((n for n in [*images, *IMAGE_COLUMNS] if n in schema.names), None)
     preferred = [n for n in LABEL_COLUMNS if n in classes]
     label = next((n for n in [*preferred, *classes, *LABEL_COLUMNS] if n in schema.names), None)
-    for column, what, known in ((image, "images", IMAGE_COLUMNS), (label, "labels", LABEL_COLUMNS)):
-        if column is None:
-            raise DataError(
-                f"no column of {what} among: {', '.join(schema.names) or 'none'}",
-                where=str(path),
-                fix=f"call it {known[0]!r} (known: {', '.join(known)})",
-            )
-    assert image is not None and label is not None
+    if label is None:
+        raise _missing("labels", LABEL_COLUMNS, schema, path)
     names: object = None
     feature = features.get(label)
     if isinstance(feature, dict):
@@ -127,6 +133,23 @@ def _columns(path: Path) -> _Columns:
     if isinstance(names, dict):  # {"0": "cat", ...}, the older form
         names = [names[key] for key in sorted(names, key=int)] if all(k.isdigit() for k in names) else None
     return _Columns(image, label, tuple(str(n) for n in names) if isinstance(names, list) else None)
+
+
+def _image_column(path: Path, schema: pa.Schema) -> str:
+    features = _features(schema)
+    images = [k for k, v in features.items() if isinstance(v, dict) and v.get("_type") == "Image"]
+    image = next((n for n in [*images, *IMAGE_COLUMNS] if n in schema.names), None)
+    if image is None:
+        raise _missing("images", IMAGE_COLUMNS, schema, path)
+    return image
+
+
+def _missing(what: str, known: tuple[str, ...], schema: pa.Schema, path: Path) -> DataError:
+    return DataError(
+        f"no column of {what} among: {', '.join(schema.names) or 'none'}",
+        where=str(path),
+        fix=f"call it {known[0]!r} (known: {', '.join(known)})",
+    )
 
 
 def _features(schema: pa.Schema) -> dict[str, object]:

@@ -42,6 +42,11 @@ class Source:
     sound: bool = False  # clips, not images
 
 
+def no_labels(count: int) -> NDArray[np.int64]:
+    """-1 for each of ``count`` examples whose class is not known."""
+    return np.full(count, -1, dtype=np.int64)
+
+
 def array_pool(images_NHWC: NDArray[np.uint8], labels: NDArray[np.int64], name: str) -> Pool:
     """A pool over pixels that are already in memory."""
 

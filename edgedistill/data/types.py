@@ -14,7 +14,7 @@ from edgedistill.data.augment import augment
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images uint8 [N,H,W,C] (possibly memory-mapped, read-only), labels int64 [N].
+    """images uint8 [N,H,W,C] (possibly memory-mapped, read-only), labels int64 [N], -1: none.
 
     Of sound, the images are the front end's features [N,49,40,1], and ``waveforms`` int16 [N,16000] is
     what they were computed from; ``noise`` are the rows that hold background noise alone.

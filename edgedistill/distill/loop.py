@@ -19,6 +19,7 @@ from edgedistill.data.types import ImageData
 from edgedistill.distill import precision
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.mix import Batch, LossMix, simple
+from edgedistill.distill.mixup import mixed
 from edgedistill.distill.optimisers import OPTIMISERS
 from edgedistill.distill.views import Logits, Views
 from edgedistill.errors import GateError
@@ -26,7 +27,7 @@ from edgedistill.record import EpochLog
 from edgedistill.reporter import Reporter
 from edgedistill.store import atomic_write
 from edgedistill.teachers.hooks import watching
-from edgedistill.teachers.types import Inside
+from edgedistill.teachers.types import Inside, Knowing
 
 AfterEpoch = Callable[[Sequence[EpochLog]], None]  # of all epochs so far
 _DIVERGED = 1e4  # times the first step's loss (or 1): a cross-entropy of random answers is ln(classes)
@@ -52,6 +53,7 @@ class Schedule:
     patience: int = 0
     precision: str = "auto"
     augment: tuple[str, ...] = ()
+    mixup: float | None = None
 
 
 @dataclass
@@ -88,6 +90,7 @@ def fit(
     views: Views | None = None,
     teacher: Logits | None = None,
     inside: Inside | None = None,
+    knowing: Knowing | None = None,
     mix: LossMix | None = None,
     after_epoch: AfterEpoch | None = None,
 ) -> tuple[EpochLog, ...]:
@@ -104,6 +107,7 @@ def fit(
             live and ``teacher`` (if a loss wants its logits) is asked for each batch.
         inside: the teacher with its layers; asked once a batch if losses tap layers that
             ``views`` don't hold.
+        knowing: the teacher where it has a use for the batch's labels; of mixed images it is told none.
         mix: the losses, trained in place along with ``net``; None: Hinton's, or the labels
             alone without a teacher.
         after_epoch: is told of each epoch once its checkpoint is kept; what it raises ends the training.
@@ -141,7 +145,8 @@ def fit(
         net.train()
         lr = 0.0
         rising = state.epoch if schedule.stage == "distill" else None
-        for i, (x, known) in enumerate(_batches(data, schedule, state.epoch, mix, views, teacher, inside)):
+        batches = _batches(data, schedule, state.epoch, mix, views, teacher, inside, knowing)
+        for i, (x, known) in enumerate(batches):
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
@@ -237,12 +242,14 @@ def _batches(
     views: Views | None,
     teacher: Logits | None,
     inside: Inside | None,
+    knowing: Knowing | None,
 ) -> Iterator[tuple[Tensor, Batch]]:
     """Whole batches of a permutation that depends on the seed and the epoch alone."""
     rng = np.random.default_rng((schedule.seed, epoch, schedule.stage == "quantise"))
     order = rng.permutation(len(data.train))
     size = min(schedule.batch, len(order))
     layers = tuple(mix.teacher_layers)
+    assert views is None or schedule.mixup is None, "cached answers are not those to mixed images"
     for start in range(0, len(order) - size + 1, size):
         indices = np.sort(order[start : start + size])
         soft: NDArray[np.float32] | None = None
@@ -251,6 +258,12 @@ def _batches(
             images, soft, features = views.batch(epoch, indices, schedule.seed)
         else:
             images = data.train.augmented(indices, schedule.augment, rng)
+        labels, second = data.train.labels[indices], None
+        if schedule.mixup is not None:
+            images, second = mixed(images, labels, schedule.mixup, rng)
+        elif knowing is not None:
+            told = knowing(labels)
+            teacher, inside = told.logits, told.inside
         if not features.keys() >= set(layers):  # one pass of the teacher serves all losses
             assert inside is not None
             answers = inside(images, layers)
@@ -262,9 +275,10 @@ def _batches(
             to_input(images),
             Batch(
                 soft=None if soft is None else torch.from_numpy(np.ascontiguousarray(soft)),
-                labels=torch.from_numpy(data.train.labels[indices]),
+                labels=torch.from_numpy(labels),
                 indices=torch.from_numpy(indices),
                 teacher={name: torch.from_numpy(features[name]).float() for name in layers},
+                second=second,
             ),
         )
 

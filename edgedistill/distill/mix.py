@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from edgedistill.data.types import ImageData
 from edgedistill.distill import taps
 from edgedistill.distill.bank import Bank
+from edgedistill.distill.branches import Branches, places
 from edgedistill.distill.losses import LIMITS, LOSSES, WHOLE, Loss
+from edgedistill.distill.mixup import Second
 from edgedistill.distill.taps import Pair
 from edgedistill.errors import InputError, UnknownNameError
 from edgedistill.quant.execute import GraphNet
@@ -31,6 +33,7 @@ class Batch:
     labels: Tensor  # [N]
     indices: Tensor  # [N], places in the train split
     teacher: Mapping[str, Tensor]  # what its tapped layers answer, [N, ...]
+    second: Second | None = None  # of mixed images
 
 
 class Term(nn.Module):
@@ -47,10 +50,24 @@ class Term(nn.Module):
     def forward(self, out: Tensor, layers: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The loss before its weight; of several pairs of layers, the sum.
 
+        Where images were mixed, a loss with labels is the sum of those with either's, by their shares:
+        cross-entropy with mixed labels, as it is linear in them (Zhang et al. 2018).
+
         Args:
             out: the student's logits [N,C].
             layers: what its tapped layers answer.
         """
+        second = batch.second
+        if second is None or "labels" not in self.row.needs:
+            return self._of_one_label(out, layers, batch)
+        with_second = self._of_one_label(out, layers, replace(batch, labels=second.labels))
+        return second.share * self._of_one_label(out, layers, batch) + (1 - second.share) * with_second
+
+    def _of_one_label(self, out: Tensor, layers: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        if self.row.learned == "branches":
+            *shallow, deepest = (layers[pair.student].float() * pair.scale for pair in self.pairs)
+            answers = self.learned[0](shallow)
+            return self.row.function(out, batch.labels, deepest.mean((2, 3)), answers, **self.options)
         if not self.pairs:
             return self._of_answers(out, batch)
         losses = [self._of_pair(i, layers, batch) for i in range(len(self.pairs))]
@@ -107,7 +124,7 @@ class LossMix(nn.Module):
     @property
     def wants_logits(self) -> bool:
         """Whether a loss looks at the teacher's logits."""
-        return any(not term.pairs and term.row.needs != ("labels",) for term in self.terms)
+        return any(not term.pairs and term.row.asks_teacher for term in self.terms)
 
     @property
     def taught(self) -> bool:
@@ -170,7 +187,7 @@ def entries(section: DistillSection) -> tuple[LossSection, ...]:
 
 def asks_teacher(section: DistillSection) -> bool:
     """Whether a loss looks at more than labels."""
-    return any(LOSSES[entry.name].needs != ("labels",) for entry in entries(section))
+    return any(LOSSES[entry.name].asks_teacher for entry in entries(section))
 
 
 def reads_temperature(section: DistillSection) -> bool:
@@ -210,12 +227,24 @@ def check(section: DistillSection) -> None:
                 where=f"{where}.temperature",
                 fix=f"leave it out; losses with one: {', '.join(tempered)}",
             )
+        if section.mixup is not None and row.learned == "bank":
+            raise InputError(
+                f"the loss {entry.name!r} remembers every example, and a mixed one is none of them",
+                where=f"{where}.name",
+                fix="leave distill.mixup out, or use another loss",
+            )
         if entry.taps and row.kind == "response":
             raise InputError(
                 f"the loss {entry.name!r} looks at answers, not at layers",
                 where=f"{where}.taps",
                 fix="leave taps out, or choose a feature or relation loss (edgedistill list losses)",
             )
+    if section.cache_features and section.mixup is not None:
+        raise InputError(
+            "images are mixed anew in each batch, so the teacher's features cannot be cached",
+            where="distill.cache_features",
+            fix="cache_features = false, or leave distill.mixup out",
+        )
     if section.cache_features and section.views == 0:
         raise InputError(
             "features can be cached with cached views only, and distill.views is 0",
@@ -238,7 +267,8 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
     probe = np.asarray(data.train.images_NHWC[:_PROBE])
     unlabelled = int((data.train.labels < 0).sum())
     terms = []
-    shapes: tuple[taps.Shapes, taps.Shapes] | None = None
+    own: taps.Shapes = {}  # of the student's layers and the teacher's, looked at when one is tapped
+    others: taps.Shapes = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for i, entry in enumerate(entries(section)):
@@ -250,15 +280,19 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
                     where=f"{where}.name" if section.losses else "distill.alpha",
                     fix="use losses that need no labels, such as soft-targets (edgedistill list losses)",
                 )
-            wanted = entry.taps or (("auto",) if row.kind == "feature" else ())
+            wanted = entry.taps or (("auto",) if row.kind in ("feature", "branch") else ())
             pairs: tuple[Pair, ...] = ()
             if wanted:
-                shapes = shapes or (taps.student_shapes(net, probe), taps.teacher_shapes(teacher, probe))
-                pairs = _pairs(wanted, row, *shapes, where=f"{where}.taps")
+                own = own or taps.student_shapes(net, probe)
+            if wanted and row.kind == "branch":
+                pairs = places(wanted, own, f"{where}.taps")
+            elif wanted:
+                others = others or taps.teacher_shapes(teacher, probe)
+                pairs = _pairs(wanted, row, own, others, where=f"{where}.taps")
             term = Term(entry, pairs)
-            term.learned.extend(_learned(term, shapes, len(data.labels), len(data.train)))
+            term.learned.extend(_learned(term, own, others, len(data.labels), len(data.train)))
             terms.append(term)
-    return LossMix(terms, shapes[1] if shapes else None)
+    return LossMix(terms, others)
 
 
 def _pairs(
@@ -272,16 +306,18 @@ def _pairs(
 
 
 def _learned(
-    term: Term, shapes: tuple[taps.Shapes, taps.Shapes] | None, classes: int, examples: int
+    term: Term, student: taps.Shapes, teacher: taps.Shapes, classes: int, examples: int
 ) -> Iterator[nn.Module]:
-    """What is trained along: for each pair its projectors or its bank."""
+    """What is trained along: for each pair its projectors or its bank; for all of them the branches."""
     if not term.row.learned:
         return
     if not term.pairs:
         yield _bank(term, (classes,), (classes,), examples)
         return
-    assert shapes is not None
-    student, teacher = shapes
+    if term.row.learned == "branches":
+        *shallow, deepest = (student[pair.student] for pair in term.pairs)
+        yield Branches(shallow, deepest, classes)
+        return
     for pair in term.pairs:
         own, others = student[pair.student], [teacher[name] for name in pair.teachers]
         if term.row.learned == "bank":

@@ -98,9 +98,9 @@ def resolve(
                 where=where,
                 fix="give each its own tap, or use the loss many-to-one",
             )
-        _known(own, student, "student", where)
+        known(own, student, "student", where)
         for name in names:
-            _known(name, teacher, "teacher", where)
+            known(name, teacher, "teacher", where)
         pairs.append(Pair(own, names))
     return tuple(pairs)
 
@@ -121,7 +121,12 @@ def _by_resolution(student: Shapes, teacher: Shapes, where: str) -> tuple[Pair, 
     return tuple(Pair(own[size], (others[size],)) for size in common)
 
 
-def _known(name: str, shapes: Shapes, whose: str, where: str) -> None:
+def known(name: str, shapes: Shapes, whose: str, where: str) -> None:
+    """Whether there is such a layer.
+
+    Raises:
+        InputError: there is none; the nearest names are offered.
+    """
     if name in shapes:
         return
     near = difflib.get_close_matches(name, shapes, n=_NEAREST, cutoff=0.4) or list(stages(shapes).values())

@@ -20,7 +20,7 @@ from edgedistill.data.types import Split
 from edgedistill.errors import InputError
 from edgedistill.mapped import new_array
 from edgedistill.reporter import Reporter
-from edgedistill.teachers.types import Inside
+from edgedistill.teachers.types import Inside, Knowing
 from edgedistill.units import format_bytes
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -76,12 +76,14 @@ def compute(
     *,
     inside: Inside | None = None,
     layers: Mapping[str, tuple[int, ...]] | None = None,
+    knowing: Knowing | None = None,
 ) -> Views:
     """Fills ``folder`` with ``count`` views and returns them, resuming what is there.
 
     Args:
         folder: a scratch folder of this very data set, teacher, augmentation and seed.
         inside: the teacher with its layers, asked for those in ``layers`` (names and shapes).
+        knowing: the teacher where it has a use for the images' labels.
     """
     n = len(split)
     layers = layers or {}
@@ -106,6 +108,9 @@ def compute(
         rng = np.random.default_rng((seed, view, start))
         arrays[0][view, part] = split.augmented(part, augmentations, rng)
         seen = np.asarray(arrays[0][view, part])
+        if knowing is not None:
+            told = knowing(split.labels[part])
+            logits, inside = told.logits, told.inside
         if layers:
             assert inside is not None, "layers are asked of a teacher that shows them"
             answers = inside(seen, tuple(layers))

@@ -161,9 +161,14 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
 def _accuracy_rows(record: BuildRecord) -> tuple[tuple[str, str, str, float], ...]:
     """(who, share, against the teacher, share 0..1 for the bar)."""
     a = record.accuracy
-    rows = [("Teacher", a.teacher), ("Student, float32", a.student_float), ("Student, int8", a.student_int8)]
-    if a.plain_int8 is not None:
-        rows += [("On labels alone, float32", a.plain_float), ("On labels alone, int8", a.plain_int8)]
+    plain = (("On labels alone, float32", a.plain_float), ("On labels alone, int8", a.plain_int8))
+    rows = (
+        ("Teacher", a.teacher),
+        *((f"{one.role.capitalize()}, {one.network}", one.accuracy) for one in record.lineage),
+        ("Student, float32", a.student_float),
+        ("Student, int8", a.student_int8),
+        *(plain if a.plain_int8 is not None else ()),
+    )
     return tuple(
         (
             who,

@@ -25,7 +25,7 @@ from edgedistill.teachers import (
     timm,
 )
 from edgedistill.teachers.loaded import Loaded, Request, first_line
-from edgedistill.teachers.types import Answers, Teacher
+from edgedistill.teachers.types import Answers, Teacher, joined
 
 __all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
 
@@ -118,9 +118,8 @@ def load(
             loaded.inside(before(np.asarray(images_NHWC[start : start + section.batch])), names)
             for start in range(0, len(images_NHWC), section.batch)
         ]
-        out = np.concatenate([part[0] for part in parts])
-        features = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
-        return Answers(_log(out) if soft else out, features)
+        found = joined(parts)
+        return Answers(_log(found.logits), found.features) if soft else found
 
     return Teacher(
         loaded.name,

@@ -34,3 +34,23 @@ class Teacher:
     parameters: int | None = None
     notes: tuple[str, ...] = ()  # what loading found: nested state dict, stripped prefix, ...
     inside: Inside | None = None  # None: this kind of teacher shows no layers
+    members: tuple[Teacher, ...] = ()  # of several that answer as one
+    # the same teacher, told labels int64 [N] of the images to come (-1: none); None: it has no use for them
+    knowing: Knowing | None = None
+
+
+Knowing = Callable[[NDArray[np.int64]], Teacher]
+
+
+def joined(parts: Sequence[tuple[NDArray[np.float32], Mapping[str, NDArray[np.float32]]]]) -> Answers:
+    """One answer of those to the parts of a batch."""
+    names = parts[0][1]
+    features = {name: np.concatenate([part[1][name] for part in parts]) for name in names}
+    return Answers(np.concatenate([part[0] for part in parts]), features)
+
+
+def _nothing(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    raise AssertionError("hard labels need no teacher")
+
+
+NOBODY = Teacher("none", _nothing, "none")  # of trainings whose losses ask no teacher

@@ -9,13 +9,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from edgedistill.distill.losses import feature, relation, response
+from edgedistill.distill.losses import branch, feature, relation, response
 from edgedistill.distill.losses.response import hard_labels, hinton, soft_targets
 
 __all__ = ["LOSSES", "Loss", "Need", "hard_labels", "hinton", "soft_targets"]
 
-Need = Literal["teacher logits", "labels", "features", "pairs"]
-Learned = Literal["", "projector", "projectors", "bank"]
+Need = Literal["teacher logits", "labels", "features", "pairs", "branches"]
+Learned = Literal["", "projector", "projectors", "bank", "branches"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Loss:
         teacher logits, labels: of the batch, [N,C] and [N];
         features: the answers of tapped layers of both networks;
         pairs: both networks' tapped features or, without taps, their logits; examples are
-        compared with one another.
+        compared with one another;
+        branches: the student's own shallow layers and its deepest one, no teacher.
     learned: what is trained along and dropped from the student: a projector to the teacher's
-        shape, one for each of several teacher layers, or embeddings and a memory bank.
+        shape, one for each of several teacher layers, embeddings and a memory bank, or classifiers.
     """
 
     function: Callable[..., Tensor]
@@ -52,8 +53,14 @@ class Loss:
 
     @property
     def kind(self) -> str:
-        """response, feature or relation."""
-        return "feature" if "features" in self.needs else "relation" if "pairs" in self.needs else "response"
+        """response, feature, relation or branch."""
+        kinds = {"features": "feature", "pairs": "relation", "branches": "branch"}
+        return next((kind for need, kind in kinds.items() if need in self.needs), "response")
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether it looks at more than labels and the student."""
+        return not set(self.needs) <= {"labels", "branches"}
 
 
 def _defaults(function: Callable[..., Tensor]) -> dict[str, float]:
@@ -71,6 +78,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {  # of an option, both ends include
     "tau": (1e-3, 100),
     "momentum": (0, 1),
     "power": (1e-3, 16),
+    "hint": (0, 1e6),
 }
 WHOLE = ("dimension", "negatives")  # options that are counts
 
@@ -197,5 +205,13 @@ LOSSES: Mapping[str, Loss] = {
         "Tian et al. 2020 (CRD), section 3.2",
         ("pairs",),
         "bank",
+    ),
+    "byot": Loss(
+        branch.byot,
+        "branches at shallow layers learn from the deepest, beside a loss on the answer",
+        "sum_i (1 - alpha) CE(q_i, y) + alpha T^2 KL(q^T || q_i^T) + hint |F_i - F|^2",
+        "Zhang et al. 2019 (BYOT), section 3.2",
+        ("labels", "branches"),
+        "branches",
     ),
 }
