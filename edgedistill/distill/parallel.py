@@ -213,13 +213,14 @@ def _join() -> Team:
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" or not torch.cuda.is_available()
     if "RANK" not in os.environ:
-        _team = Team(device=PartialState(cpu=on_cpu).device)
+        _team = Team() if on_cpu else Team(device=PartialState().device)
         return _team
     store, rank, size = next(rendezvous("env://"))
     backend = {} if on_cpu else {"backend": "cpu:gloo,cuda:nccl"}
     state = PartialState(cpu=on_cpu, store=store, rank=rank, world_size=size, timeout=_PATIENCE, **backend)
     torch.backends.cudnn.allow_tf32 = False  # int8 training counts on float32 sums that are exact
-    _team = Team(rank, size, state.device, store)
+    device = torch.device("cpu") if on_cpu else state.device  # accelerate's cpu:0 is no place to load to
+    _team = Team(rank, size, device, store)
     return _team
 
 
