@@ -1,4 +1,4 @@
-"""A build on two processes: one voice, one result; kill -9 of the second ends both with words, and it goes on."""
+"""A build on two processes: one voice, one result; kill -9 of one ends both with words, and it goes on."""
 
 from __future__ import annotations
 
