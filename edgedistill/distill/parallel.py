@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _PATIENCE = datetime.timedelta(days=1)  # with process 0's own stages; a process that ends is seen at once
 _ROLL_CALL_S = 3.0  # in which the others say that they are still there, once one is missed
+_CALL = "edgedistill/call"
 
 
 class _Broken(Exception):
@@ -221,6 +222,7 @@ def _join() -> Team:
     torch.backends.cudnn.allow_tf32 = False  # int8 training counts on float32 sums that are exact
     device = torch.device("cpu") if on_cpu else state.device  # accelerate's cpu:0 is no place to load to
     _team = Team(rank, size, device, store)
+    threading.Thread(target=_answer, args=(_team,), daemon=True).start()
     return _team
 
 
@@ -351,16 +353,26 @@ def _leave(me: Team, reason: str) -> None:
         dist.destroy_process_group()
 
 
+def _answer(me: Team) -> None:
+    """Answers a roll call while this process waits for one that is gone."""
+    with contextlib.suppress(RuntimeError):
+        while not me.store.check([_CALL]):
+            time.sleep(_ROLL_CALL_S / 10)
+        if not me.store.check([_note(me.rank)]):
+            me.store.set(_note(me.rank), "")
+
+
 def _note(rank: int) -> str:
     return f"edgedistill/ended/{rank}"
 
 
 def _loss(me: Team) -> WorkerError:
     """Finds out who is missing."""
-    _leave(me, "")
     there: dict[int, str] = {}
+    first = True
     deadline = time.monotonic() + _ROLL_CALL_S
     try:
+        first = me.store.add(_CALL, 1) == 1
         while len(there) < me.size and time.monotonic() < deadline:
             for rank in set(range(me.size)) - there.keys():
                 if me.store.check([_note(rank)]):
@@ -369,6 +381,7 @@ def _loss(me: Team) -> WorkerError:
     except RuntimeError:  # process 0 keeps the notes where the launcher doesn't
         there.pop(0, None)
         there[me.rank] = ""
+    _leave(me, "")
     lost = [rank for rank in range(me.size) if rank not in there]
     ended = [f"process {rank} ended: {reason}" for rank, reason in there.items() if reason]
     if ended:
@@ -386,5 +399,5 @@ def _loss(me: Team) -> WorkerError:
         what,
         where=me.place,
         fix="run the same command again: it goes on from what is kept, with any number of processes",
-        speaks=me.rank == min(there),
+        speaks=first and not there.get(0),
     )
