@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run, deliver, inputs_hash
 from edgedistill.distill import mix as mixes
+from edgedistill.distill import parallel
 from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import InputError
@@ -33,16 +36,20 @@ from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord, EpochLog
-from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.reporter import Reporter
 from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
 from edgedistill.teaching import keep_mix, load_mix, load_teacher, views_for
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
 
+@parallel.joined()
 def build(
     recipe: Recipe, out: Path, *, fresh: bool = False, reporter: Reporter | None = None
 ) -> dict[str, BuildRecord]:
@@ -60,15 +67,15 @@ def build(
         ParityError: a runtime answers differently from the interpreter.
     """
     recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
-    run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
+    run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     succession.chain(recipe, spec)
-    check_writable(out)
-    with run.store.lock():
+    parallel.once(check_writable, out)
+    with parallel.led(run.store.lock()):
         if fresh:
-            run.store.clear()
+            parallel.once(run.store.clear)
         section, test_identity = _section(run, spec.resolution), ""
         # an operator that we lack, and a device that is too small, show here, not after training
         if section.synthetic and recipe.bench.baseline:
@@ -87,32 +94,33 @@ def build(
         else:
             data = load_data(run, spec.resolution)
             fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
-        teacher = load_teacher(recipe, len(data.labels), data.image_shape)
+        with parallel.leader_first():  # what is downloaded, is once
+            teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
             run.reporter.note(text)
         inputs = inputs_hash(run, data.fingerprint + test_identity, teacher)
-        done = {t.name: None if fresh else _finished(out / t.name, inputs) for t in targets}
+        done = {t.name: None if fresh else parallel.once(_finished, out / t.name, inputs) for t in targets}
         if all(done.values()):
             run.reporter.note(
                 "nothing to do: all targets are built from this recipe, data and teacher (see --fresh)"
             )
             return {name: record for name, record in done.items() if record is not None}
         succession.check(recipe, spec, data, teacher)
-        report = _check_teacher(run, teacher, data)
+        report = parallel.once(_check_teacher, run, teacher, data)
         students_run, last_teacher = succession.teach(run, spec, data, teacher, distil)
         weights, epochs = distil(students_run, spec, data, last_teacher)
         float_graph, integer, more = _quantise(students_run, spec, data, last_teacher, weights)
         if section.synthetic and section.test is not None:
             data = datafree.with_real_test(run, section, data)
-            report = _check_teacher(run, teacher, data)
-        accuracy = _float_accuracy(float_graph, data, report)
+            report = parallel.once(_check_teacher, run, teacher, data)
+        accuracy = parallel.once(_float_accuracy, float_graph, data, report)
         if recipe.bench.baseline:
             accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
         run.hashes["inputs"] = inputs
         result = {}
         for device in targets:
-            made = done[device.name] or deliver(
-                run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
+            made = done[device.name] or parallel.once(
+                deliver, run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
             )
             result[device.name] = made
         return result
@@ -143,7 +151,7 @@ def _baseline(
     weights, _ = distil(alone, spec, data, teacher, title="baseline")
     float_graph, without, _ = _quantise(alone, spec, data, teacher, weights)
     run.seconds["baseline"], run.hashes["baseline"] = sum(alone.seconds.values()), alone.hashes["quantise"]
-    right = [_right(graph, data.test) for graph in (integer, without)]
+    right = parallel.once(lambda: [_right(graph, data.test) for graph in (integer, without)])
     gain, error = paired(*right)
     run.reporter.note(f"distillation gave {100 * gain:+.2f} points in int8, standard error {100 * error:.2f}")
     return {
@@ -160,6 +168,7 @@ def _right(graph: Graph, split: Split) -> NDArray[np.bool_]:
     return np.asarray(scores.reshape(len(pixels), -1).argmax(1) == split.labels)
 
 
+@parallel.leader_first()
 def load_data(run: Run, resolution: int | None) -> ImageData:
     """The recipe's data, decoded into the store's cache; ``resolution`` goes before the recipe's.
 
@@ -244,9 +253,10 @@ def distil(
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
     """The trained float student's state, and its epochs; kept, and found by a second call."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     choices = run.recipe.distill
+    parallel.team().check_batch(min(choices.batch, len(data.train)), "distill.batch")
     torch.manual_seed(run.recipe.seed)
     net = spec.build(len(data.labels), data.image_shape[2])
     mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
@@ -296,12 +306,7 @@ def distil(
             after_epoch=after_epoch,
         )
         run.seconds["distil"] = time.perf_counter() - started
-        with run.store.writing("distill", name) as folder:
-            save_file(
-                {k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors"
-            )
-            keep_mix(mix, folder)
-            (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
+        parallel.once(_keep_student, run, name, net, mix, logs)
         found = run.store.find("distill", name)
     else:
         run.reporter.note("float student: found, not trained again")
@@ -309,6 +314,15 @@ def distil(
     state = load_file(found / "student.safetensors")
     epochs = tuple(EpochLog(**log) for log in json.loads((found / "epochs.json").read_text()))
     return {k: v.numpy() for k, v in state.items()}, epochs
+
+
+def _keep_student(run: Run, name: str, net: nn.Module, mix: mixes.LossMix, logs: Sequence[EpochLog]) -> None:
+    from safetensors.torch import save_file
+
+    with run.store.writing("distill", name) as folder:
+        save_file({k: v.contiguous() for k, v in net.state_dict().items()}, folder / "student.safetensors")
+        keep_mix(mix, folder)
+        (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
 
 
 def _quantise(
@@ -339,7 +353,8 @@ def _quantise(
         rng = np.random.default_rng((recipe.seed, 0xCA1B))
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
-        qparams = ranges.choose(float_graph, ranges.observe(float_graph, calibration, choices.percentile))
+        observed = parallel.once(ranges.observe, float_graph, calibration, choices.percentile)
+        qparams = ranges.choose(float_graph, observed)
         quantised = GraphNet(float_graph, qparams)
         schedule = Schedule(
             stage="quantise",
@@ -376,15 +391,19 @@ def _quantise(
         )
         integer = to_integer(quantised.trained(), qparams)
         run.seconds["quantise"] = time.perf_counter() - started
-        with run.store.writing("quantise", name) as folder:
-            (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
-            (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
+        parallel.once(_keep_integer, run, name, integer, logs)
         found = run.store.find("quantise", name)
     else:
         run.reporter.note("int8 student: found, not trained again")
     assert found is not None
     epochs = tuple(EpochLog(**log) for log in json.loads((found / "epochs.json").read_text()))
     return float_graph, serial.load(found / "graph.npz"), epochs
+
+
+def _keep_integer(run: Run, name: str, integer: Graph, logs: Sequence[EpochLog]) -> None:
+    with run.store.writing("quantise", name) as folder:
+        (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
+        (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
 
 
 def _finished(folder: Path, inputs: str) -> BuildRecord | None:

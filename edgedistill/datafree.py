@@ -14,6 +14,7 @@ from edgedistill import students
 from edgedistill.data import cache
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
+from edgedistill.distill import parallel
 from edgedistill.errors import DataError, InputError
 from edgedistill.recipe import DataSection, SynthesisSection
 from edgedistill.synthesis import dataset
@@ -80,6 +81,7 @@ def _check_names(names: tuple[str, ...], labels: tuple[str, ...], where: str, *,
         )
 
 
+@parallel.leader_first()
 def data_set(run: Run, section: DataSection, spec: students.StudentSpec, plan: Plan) -> ImageData:
     """The synthetic data set of a plan, made first if it is not there yet. Reads no image.
 
@@ -131,6 +133,7 @@ def data_set(run: Run, section: DataSection, spec: students.StudentSpec, plan: P
     return data
 
 
+@parallel.leader_first()
 def with_real_test(run: Run, section: DataSection, data: ImageData) -> ImageData:
     """The data set with the recipe's real test images in place of the synthetic ones.
 

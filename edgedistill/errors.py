@@ -11,7 +11,8 @@
     │   ├── BudgetError         2   a budget that no student meets
     │   └── OutputError         2   an output folder that cannot be written
     └── GateError               1   a promise that the build checked and that did not hold
-        └── ParityError         1   a runtime that answers differently from the interpreter
+        ├── ParityError         1   a runtime that answers differently from the interpreter
+        └── WorkerError         1   one of the processes that train together was lost
 """
 
 from __future__ import annotations
@@ -85,3 +86,11 @@ class GateError(EdgeDistillError):
 
 class ParityError(GateError):
     """A runtime that answers differently from the interpreter."""
+
+
+class WorkerError(GateError):
+    """One of the processes that train together was lost; ``speaks``: this process is the one to tell."""
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None, speaks: bool) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.speaks = speaks

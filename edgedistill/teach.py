@@ -21,10 +21,11 @@ from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
+from edgedistill.distill import parallel
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import Recipe
 from edgedistill.record import EpochLog
-from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.reporter import Reporter
 from edgedistill.store import Store, atomic_write, check_writable, key
 from edgedistill.teachers import families
 from edgedistill.teachers.check import check
@@ -81,6 +82,7 @@ def choose(family: str, overrides: Mapping[str, object]) -> tuple[str, Recipe]:
     return family, recipes.resolve(None, {**{f"distill.{k}": v for k, v in usual.items()}, **overrides})
 
 
+@parallel.joined()
 def teach(
     recipe: Recipe,
     family: str,
@@ -108,23 +110,28 @@ def teach(
     alone = {"alpha": 0.0, "views": 0, "losses": (), "assistants": None, "generations": None}
     hard = recipe.distill.model_copy(update=alone)
     recipe = recipe.model_copy(update={"distill": hard})
-    run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
-    check_writable(out)
-    with run.store.lock():
+    run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
+    parallel.once(check_writable, out)
+    with parallel.led(run.store.lock()):
         if fresh:
-            run.store.clear()
+            parallel.once(run.store.clear)
         data = load_data(run, None)
         channels = data.image_shape[2]
         torch.manual_seed(recipe.seed)
-        beginner = families.begin(
-            family, recipe.teacher, classes=len(data.labels), image_channels=channels, pretrained=pretrained
-        )
+        with parallel.leader_first():  # what is downloaded, is once
+            beginner = families.begin(
+                family,
+                recipe.teacher,
+                classes=len(data.labels),
+                image_channels=channels,
+                pretrained=pretrained,
+            )
         net = families.as_student(beginner)
         _try_out(net, data, family)
         told = f"{beginner.architecture} {beginner.before}"
         begun = state_identity(beginner.net.state_dict(), told).hex()
         inputs = _inputs(recipe, data, begun)
-        found = None if fresh else _finished(out, inputs)
+        found = None if fresh else parallel.once(_finished, out, inputs)
         if found is not None:
             run.reporter.note("nothing to do: this teacher is trained from these data (see --fresh)")
             return found
@@ -133,8 +140,8 @@ def teach(
         inner = Run(named, run.store, run.reporter)
         state, logs = distil(inner, _Once(net), data, NOBODY, title="teach")
         net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-        _save(beginner.net, out / _WEIGHTS)
-        return _checked(run, beginner, net, data, out, inputs, logs)
+        parallel.once(_save, beginner.net, out / _WEIGHTS)
+        return parallel.once(_checked, run, beginner, net, data, out, inputs, logs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from edgedistill import students, tasks, teachers, units
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import mix as mixes
+from edgedistill.distill import parallel
 from edgedistill.distill import views as view_cache
 from edgedistill.distill.mix import LossMix
 from edgedistill.lower.passes import simplify
@@ -67,6 +68,7 @@ def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teac
     mix.in_graph(net, GraphNet(graph), data)
 
 
+@parallel.leader_first()
 def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view_cache.Views | None:
     """The cached views that ``mix`` wants; None where the teacher is asked live, or not at all.
 

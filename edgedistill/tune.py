@@ -14,9 +14,9 @@ import numpy as np
 
 import edgedistill
 from edgedistill import data as data_sets
+from edgedistill import launch, students, succession, target, tasks
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill import students, succession, target, tasks
 from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data, trace_student
 from edgedistill.data.split import thin_out
@@ -66,6 +66,12 @@ def tune(
         InputError: something of the user's cannot be used, or ``out`` holds another search.
         GateError: no trial came to an end.
     """
+    if launch.size() > 1:
+        raise InputError(
+            "a search trains one small student after the other, in one process",
+            where=f"{launch.size()} processes",
+            fix="run tune without a launcher, and build on several processes",
+        )
     _check_numbers(trials, timeout_s, epochs, share)
     succession.refuse(recipe, "tune")
     started = time.monotonic()

@@ -30,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("build")(guarded(build.build))
-app.command("teach")(guarded(teach.teach))
+app.command("build")(guarded(build.build, together=True))
+app.command("teach")(guarded(teach.teach, together=True))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
 app.command("verify")(guarded(verify.verify))

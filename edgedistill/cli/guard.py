@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import errno
 import functools
+import io
 import json
 import os
 import sys
@@ -14,7 +16,8 @@ from typing import ParamSpec
 
 import typer
 
-from edgedistill.errors import EdgeDistillError, OutputError
+from edgedistill import launch
+from edgedistill.errors import EdgeDistillError, OutputError, WorkerError
 
 P = ParamSpec("P")
 INTERRUPTED = 130  # 128 + SIGINT, what shells expect
@@ -28,19 +31,26 @@ _DISK = {
 }
 
 
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """``command``, with its errors told in words: what happened, where, what to do."""
+def guarded(command: Callable[P, None], *, together: bool = False) -> Callable[P, None]:
+    """``command``, with its errors told in words: what happened, where, what to do.
+
+    Of several processes started together, the first alone runs it and speaks; ``together``: all run it.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         as_json = bool(kwargs.get("json_"))
+        if launch.rank() and not together:
+            return
         try:
-            command(*args, **kwargs)
+            with _stdout():
+                command(*args, **kwargs)
             sys.stdout.flush()
         except EdgeDistillError as error:
             raise _end(error, as_json) from None
         except KeyboardInterrupt:
-            print("\nstopped; run the same command again to resume", file=sys.stderr)
+            if not launch.rank():
+                print("\nstopped; run the same command again to resume", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has seen enough, as in `... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,9 +74,15 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+def _stdout() -> contextlib.AbstractContextManager[object]:
+    return contextlib.redirect_stdout(io.StringIO()) if launch.rank() else contextlib.nullcontext()
+
+
 def _end(error: EdgeDistillError, as_json: bool, code: int | None = None) -> typer.Exit:
     code = error.exit_code if code is None else code
     _trace(error)
+    if launch.rank() and not (isinstance(error, WorkerError) and error.speaks):
+        return typer.Exit(code)
     if as_json:
         told = {"what": error.what, "where": error.where, "fix": error.fix}
         print(json.dumps({"event": "error", "exit_code": code, **told}, ensure_ascii=False), file=sys.stderr)

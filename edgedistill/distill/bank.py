@@ -58,7 +58,7 @@ class Bank(nn.Module):
 
     def _others(self, indices: Tensor) -> Tensor:
         """[N,K] examples, none of them the row's own."""
-        steps = torch.randint(1, len(self.own), (len(indices), self.negatives))
+        steps = torch.randint(1, len(self.own), (len(indices), self.negatives)).to(indices.device)
         return (indices[:, None] + steps) % len(self.own)
 
     def _remember(self, memory: Tensor, indices: Tensor, new: Tensor) -> None:

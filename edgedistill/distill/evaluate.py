@@ -21,8 +21,10 @@ def logits(net: nn.Module, images_NHWC: NDArray[np.uint8], batch: int = 500) -> 
     """float32 [N, classes] in evaluation mode; the net's mode is restored."""
     training = net.training
     net.eval()
+    device = next((value.device for value in net.state_dict().values()), torch.device("cpu"))
     parts = [
-        net(to_input(images_NHWC[i : i + batch])).float().numpy() for i in range(0, len(images_NHWC), batch)
+        net(to_input(images_NHWC[i : i + batch]).to(device)).float().cpu().numpy()
+        for i in range(0, len(images_NHWC), batch)
     ]
     net.train(training)
     return np.concatenate(parts)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgedistill.data.types import ImageData
-from edgedistill.distill import precision
+from edgedistill.distill import parallel, precision
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.mix import Batch, LossMix, simple
 from edgedistill.distill.mixup import mixed
@@ -116,30 +116,33 @@ def fit(
         GateError: the loss is not a number any more, or has grown beyond return. The checkpoint of
             the last finished epoch stays.
     """
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    team = parallel.team()
+    net = net.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if schedule.epochs == 0:
         return ()
     if mix is None:
         taught = views is not None or teacher is not None
         mix = simple(schedule.temperature, schedule.alpha if taught else 0.0)
-    learner = nn.ModuleList([net, mix])
+    learner = nn.ModuleList([net, mix]).to(team.device)
+    team.share(learner)
     optimiser = OPTIMISERS[schedule.optimiser](learner, schedule.lr, schedule.weight_decay)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     best = {k: v.clone() for k, v in average.items()}
     checkpoint, state = workdir / "checkpoint.pt", _State()
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=team.device)
         net.load_state_dict(saved["net"])
         mix.load_state_dict(saved["mix"])
         optimiser.load_state_dict(saved["optimiser"])
         average, best, state = saved["average"], saved["best"], _State(**saved["state"])
         reporter.note(f"resumes after epoch {state.epoch}")
     else:
-        state.precision = _precision(net, data, schedule)
+        state.precision = team.once(_precision, net, data, schedule)
     per_epoch = len(data.train) // schedule.batch
     if per_epoch == 0:
         per_epoch = 1
     while state.epoch < schedule.epochs and not (schedule.patience and state.stale >= schedule.patience):
+        team.place = f"{schedule.stage}, epoch {state.epoch + 1}{_kept(state)}"
         started, losses = time.perf_counter(), []
         torch.manual_seed(schedule.seed * 100_003 + state.epoch)
         net.train()
@@ -150,12 +153,19 @@ def fit(
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            with precision.autocast(state.precision), watching(net, mix.student_layers) as layers:
+            with (
+                precision.autocast(state.precision, team.device.type),
+                watching(net, mix.student_layers) as layers,
+                team.forward(state.step),
+            ):
                 out = net(x)
-            parts = mix(out.float(), layers, known, rising)
+            count = len(known.labels)
+            layers = {name: team.whole(value, count) for name, value in layers.items()}
+            parts = mix(team.whole(out.float(), count), layers, known, rising)
             loss = torch.stack(list(parts.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            team.sum_gradients(net, mix)
             norm = nn.utils.clip_grad_norm_(learner.parameters(), schedule.clip_norm)
             losses.append(float(loss.detach()))
             _check(parts, losses[-1], float(norm), state, schedule, i)
@@ -174,7 +184,7 @@ def fit(
                 },
             )
         train_s = time.perf_counter() - started
-        accuracy = _validate(net, average, data)
+        accuracy = team.once(_validate, net, average, data)
         state.epoch += 1
         state.stale += 1
         if accuracy >= state.best:
@@ -191,7 +201,8 @@ def fit(
             lr=lr,
         )
         state.logs.append(log.model_dump())
-        _save(
+        team.once(
+            _save,
             checkpoint,
             {
                 "net": net.state_dict(),
@@ -206,6 +217,7 @@ def fit(
             after_epoch(tuple(EpochLog(**log) for log in state.logs))
     net.load_state_dict(best)
     net.eval()
+    learner.to("cpu")
     return tuple(EpochLog(**log) for log in state.logs)
 
 
@@ -226,12 +238,15 @@ def _check(
     sizes = {name: abs(float(part.detach())) for name, part in parts.items()}
     worst = max(sizes, key=lambda name: sizes[name] if math.isfinite(sizes[name]) else math.inf)
     several = f", or the weight of {worst}, the largest part" if len(parts) > 1 else ""
-    kept = f"; the state after epoch {state.epoch} is kept" if state.epoch else ""
     raise GateError(
         f"{what} in epoch {state.epoch + 1}, step {step + 1}",
-        where=f"{schedule.stage}{kept}",
+        where=f"{schedule.stage}{_kept(state)}",
         fix=f"lower {schedule.stage}.lr (now {schedule.lr:g}){several}; check the teacher's outputs",
     )
+
+
+def _kept(state: _State) -> str:
+    return f"; the state after epoch {state.epoch} is kept" if state.epoch else ""
 
 
 def _batches(
@@ -244,7 +259,11 @@ def _batches(
     inside: Inside | None,
     knowing: Knowing | None,
 ) -> Iterator[tuple[Tensor, Batch]]:
-    """Whole batches of a permutation that depends on the seed and the epoch alone."""
+    """This process's part of batches of a permutation that depends on the seed and the epoch alone.
+
+    What is known beside the images is the whole batch's.
+    """
+    team = parallel.team()
     rng = np.random.default_rng((schedule.seed, epoch, schedule.stage == "quantise"))
     order = rng.permutation(len(data.train))
     size = min(schedule.batch, len(order))
@@ -252,18 +271,21 @@ def _batches(
     assert views is None or schedule.mixup is None, "cached answers are not those to mixed images"
     for start in range(0, len(order) - size + 1, size):
         indices = np.sort(order[start : start + size])
+        part = team.part(size)
         soft: NDArray[np.float32] | None = None
         features: Mapping[str, NDArray[np.floating]] = {}
         if views is not None:
-            images, soft, features = views.batch(epoch, indices, schedule.seed)
-        else:
+            images, soft, features = views.batch(epoch, indices[part], schedule.seed)
+        else:  # every process draws all of them: the generator's numbers belong to the whole batch
             images = data.train.augmented(indices, schedule.augment, rng)
         labels, second = data.train.labels[indices], None
         if schedule.mixup is not None:
             images, second = mixed(images, labels, schedule.mixup, rng)
         elif knowing is not None:
-            told = knowing(labels)
+            told = knowing(labels[part])
             teacher, inside = told.logits, told.inside
+        if views is None:
+            images = images[part]
         if not features.keys() >= set(layers):  # one pass of the teacher serves all losses
             assert inside is not None
             answers = inside(images, layers)
@@ -272,12 +294,12 @@ def _batches(
             assert teacher is not None
             soft = teacher(images)
         yield (
-            to_input(images),
+            to_input(images).to(team.device),
             Batch(
-                soft=None if soft is None else torch.from_numpy(np.ascontiguousarray(soft)),
-                labels=torch.from_numpy(labels),
-                indices=torch.from_numpy(indices),
-                teacher={name: torch.from_numpy(features[name]).float() for name in layers},
+                soft=None if soft is None else team.whole(torch.from_numpy(np.ascontiguousarray(soft)), size),
+                labels=torch.from_numpy(labels).to(team.device),
+                indices=torch.from_numpy(indices).to(team.device),
+                teacher={name: team.whole(torch.from_numpy(features[name]).float(), size) for name in layers},
                 second=second,
             ),
         )
@@ -289,7 +311,8 @@ def _precision(net: nn.Module, data: ImageData, schedule: Schedule) -> str:
         return "float32"
     if schedule.precision != "auto":
         return schedule.precision
-    return precision.choose(net, to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))])))
+    x = to_input(np.asarray(data.train.images_NHWC[: min(64, len(data.train))]))
+    return precision.choose(net, x.to(parallel.team().device))
 
 
 @torch.no_grad()

@@ -13,9 +13,9 @@ ATTEMPTS = 5  # of which the fastest counts: other processes only ever slow a st
 GAIN = 0.9  # of float32's time that bf16 may take at most
 
 
-def autocast(precision: str) -> contextlib.AbstractContextManager[Any]:
-    """The context in which a forward pass computes."""
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+def autocast(precision: str, device: str = "cpu") -> contextlib.AbstractContextManager[Any]:
+    """The context in which a forward pass computes; ``device`` is a type of torch's."""
+    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
 
 def computes_bf16() -> bool:
@@ -28,9 +28,10 @@ def choose(net: nn.Module, x: Tensor) -> str:
     """bf16 or float32, by the fastest of a few steps each; ``net`` keeps its values.
 
     A processor without bf16 instructions is not timed: it would take ten times as long, and a
-    timing on a busy machine can be wrong, which would change the training's bits.
+    timing on a busy machine can be wrong, which would change the training's bits. A GPU is not either:
+    there bf16 is used where a recipe says so.
     """
-    if not computes_bf16():
+    if x.device.type != "cpu" or not computes_bf16():
         return "float32"
     kept = {name: value.clone() for name, value in net.state_dict().items()}
     fastest = {

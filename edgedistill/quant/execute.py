@@ -175,7 +175,7 @@ class GraphNet(nn.Module):
         """f32(acc) * M, before rounding."""
         assert self.qparams is not None
         w, b = self._parameters_of(op)
-        s_x, s_y = torch.from_numpy(self.qparams[op.inputs[0]].scale), torch.from_numpy(q_y.scale)
+        s_x, s_y = (torch.from_numpy(q.scale).to(w.device) for q in (self.qparams[op.inputs[0]], q_y))
         with torch.no_grad():
             s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
             s_b = s_x * s_w
