@@ -16,9 +16,9 @@ from edgedistill.export.c.operators import OPERATORS
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.ir.interpret import Family, run
 from edgedistill.ir.ops import Conv2D, DepthwiseConv2D
-from tests.export.c.compiled import VARIANTS, compiler, outputs
+from tests.export.c.compiled import ARM, ARM_VARIANTS, HERE, VARIANTS, Machine, outputs
 from tests.export.c.random_graphs import graphs
-from tests.graphs import integer_cases, random_input, small_integer_graph
+from tests.graphs import Builder, integer_cases, random_input, small_integer_graph
 
 
 def inputs(graph: Graph) -> NDArray[np.int8]:
@@ -28,9 +28,15 @@ def inputs(graph: Graph) -> NDArray[np.int8]:
     return x
 
 
-def check(nets: Sequence[Graph], folder: Path, flags: Sequence[str], family: Family = "F") -> None:
+def check(
+    nets: Sequence[Graph],
+    folder: Path,
+    flags: Sequence[str],
+    family: Family = "F",
+    machine: Machine = HERE,
+) -> None:
     given_ = [inputs(net) for net in nets]
-    found = outputs(nets, given_, folder, flags, family)
+    found = outputs(nets, given_, folder, flags, family, machine)
     for net, x, y in zip(nets, given_, found, strict=True):
         expected = run(net, {net.inputs[0]: x}, family)[net.outputs[0]]
         kinds = [(op.kind, op.attrs) for op in net.ops]
@@ -51,11 +57,37 @@ def test_family_d(variant: str, tmp_path: Path) -> None:
     check(list(integer_cases(7).values()), tmp_path, VARIANTS[variant], "D")
 
 
+@pytest.mark.parametrize("variant", ARM_VARIANTS)
+@pytest.mark.parametrize("family", ["F", "D"])
+def test_every_operator_on_64_bit_arm(variant: str, family: Family, tmp_path: Path) -> None:
+    nets = [*integer_cases(5).values(), small_integer_graph(3), wide()]
+    check(nets, tmp_path, ARM_VARIANTS[variant], family, ARM)
+
+
+def wide() -> Graph:
+    """Channels and sizes that fill whole vectors of sixteen and leave a rest, in every kernel."""
+    net = Builder("wide", 2)
+    x = net.conv(net.input((1, 7, 6, 5), 0.02), 37, act="relu", scale=0.02)
+    x = net.add(x, net.conv(x, 37, kernel=1, pads=(0, 0, 0, 0), scale=0.02), 255, 255)
+    x = net.depthwise(x)
+    gate = net.table(net.conv(net.average(x), 37, 1, pads=(0, 0, 0, 0), scale=0.04), "sigmoid", 0.0046, -128)
+    x = net.mul(net.max_pool(x), gate, 255, 300)
+    return net.graph(net.dense(net.reshape(x), 35))
+
+
+MACHINES = {HERE: VARIANTS, ARM: ARM_VARIANTS}
+
+
 @pytest.mark.parametrize(
-    ("variant", "family"), [*((variant, "F") for variant in VARIANTS), ("dsp without a float unit", "D")]
+    ("machine", "variant", "family"),
+    [
+        *((machine, variant, "F") for machine, variants in MACHINES.items() for variant in variants),
+        (HERE, "dsp without a float unit", "D"),
+        (ARM, "NEON", "D"),
+    ],
 )
-def test_random_graphs(variant: str, family: Family) -> None:
-    compiler()  # skips here, not within hypothesis
+def test_random_graphs(machine: Machine, variant: str, family: Family) -> None:
+    machine.compiler()  # skips here, not within hypothesis
 
     @settings(
         max_examples=2,
@@ -68,7 +100,7 @@ def test_random_graphs(variant: str, family: Family) -> None:
     @given(st.lists(graphs(), min_size=7, max_size=7))
     def every(nets: list[Graph]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            check(nets, Path(folder), VARIANTS[variant], family)
+            check(nets, Path(folder), MACHINES[machine][variant], family, machine)
 
     every()
 
