@@ -79,7 +79,9 @@ def of_network(path: Path) -> dict[str, Any]:
     """Instructions of one inference and per multiplication, by variant."""
     graph = read(path).graph.replace(name=path.stem)
     x = random_inputs(graph, 2)
-    expected = np.asarray(interpret.run(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8).reshape(2, -1)
+    expected = np.asarray(interpret.run(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8).reshape(
+        2, -1
+    )
     macs = sum(plan.macs(graph).values())
     found: dict[str, Any] = {"macs": macs, "variants": {}}
     with tempfile.TemporaryDirectory() as temporary:

@@ -26,7 +26,9 @@ class Kernel:
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
-        "whole": Kernel("/* No float unit is used. */\n#undef EDGE_FLOAT\n#define EDGE_FLOAT 0\n#define EDGE_FIXED 1"),
+        "whole": Kernel(
+            "/* No float unit is used. */\n#undef EDGE_FLOAT\n#define EDGE_FLOAT 0\n#define EDGE_FIXED 1"
+        ),
         "base": Kernel("base.h"),
         "dsp": Kernel("dsp.h", ("base",)),
         "neon": Kernel("neon.h", ("base",)),

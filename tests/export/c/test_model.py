@@ -69,7 +69,9 @@ def wide() -> Graph:
     net = Builder("wide", 2)
     x = net.conv(net.input((1, 7, 6, 5), 0.02), 37, act="relu", scale=0.02)
     x = net.add(x, net.conv(x, 37, kernel=1, pads=(0, 0, 0, 0), scale=0.02), 255, 255)
-    x = net.depthwise(net.depthwise(net.depthwise(x), stride=(1, 2)), kernel=4, stride=(1, 3), pads=(2, 1, 5, 4))
+    x = net.depthwise(
+        net.depthwise(net.depthwise(x), stride=(1, 2)), kernel=4, stride=(1, 3), pads=(2, 1, 5, 4)
+    )
     x = net.add(x, x, 1, 1)
     gate = net.table(net.conv(net.average(x), 37, 1, pads=(0, 0, 0, 0), scale=0.04), "sigmoid", 0.0046, -128)
     x = net.mul(net.max_pool(x), gate, 255, 300)
