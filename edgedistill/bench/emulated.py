@@ -65,7 +65,7 @@ def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
 def on_64_bit_arm(
     folder: Path, device: Target, x: Int8, expected: Int8, graph: Graph | None = None
 ) -> Parity:
-    """``folder``/c as a program with the kernels that a 64-bit Arm takes, otherwise as ``on_this_machine``."""
+    """``folder``/c as a program for the device's 64-bit Arm; otherwise as ``on_this_machine``."""
     architecture = aarch64.architecture(device)
     assert architecture is not None, f"{device.name} is no 64-bit Arm"
     runtime = f"c on {architecture}"

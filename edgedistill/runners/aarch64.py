@@ -25,7 +25,7 @@ CPU = "cortex-a76"  # that QEMU emulates: it has both
 
 
 def architecture(device: Target) -> str | None:
-    """GCC's -march for a 64-bit Arm by the device's facts, such as armv8.2-a+dotprod; None for other processors.
+    """GCC's -march by a 64-bit Arm's facts, such as armv8.2-a+dotprod; None for other processors.
 
     Of the features only ``dotprod`` chooses between kernels.
     """
