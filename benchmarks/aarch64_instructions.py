@@ -2,7 +2,7 @@
 
     python -m benchmarks.aarch64_instructions --real-data DIR [--json FILE]
 
-DIR/mlperf_tiny holds the four .tflite files. QEMU logs every block of code that it runs, and its instructions;
+DIR/mlperf_tiny holds the four .tflite files. QEMU logs each block of code that it runs, and its instructions;
 what a second input adds is one inference, and the driver's reading of it. Every byte is compared with the
 interpreter. A count of instructions is no time: a vector of 16 bytes counts as one. Needs GCC for 64-bit Arm
 and QEMU's user mode.
