@@ -1,8 +1,9 @@
 """Compiles random graphs to C under sanitizers and compares every byte with the interpreter.
 
-    python -m benchmarks.fuzz_c [--count 500] [--seed N] [--json FILE]
+    python -m benchmarks.fuzz_c [--on here|aarch64] [--family F|D] [--count 500] [--seed N] [--json FILE]
 
-Runs from the repository root; needs a C compiler with AddressSanitizer and UBSan.
+Runs from the repository root; needs a C compiler with AddressSanitizer and UBSan; --on aarch64 needs
+GCC for 64-bit Arm and QEMU, and runs the kernels in NEON vectors.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from hypothesis import strategies as st
 
 from benchmarks import provenance
 from edgedistill.ir.graph import Graph
-from edgedistill.runners import c_here, c_program
-from tests.export.c.compiled import SANITIZERS, VARIANTS
+from edgedistill.ir.interpret import Family
+from edgedistill.runners import aarch64, c_here, c_program
+from tests.export.c.compiled import ARM, ARM_VARIANTS, HERE, SANITIZERS, VARIANTS, Machine
 from tests.export.c.random_graphs import graphs
 from tests.export.c.test_model import check
 
 BATCH = 12  # graphs in one program
 
 
-def fuzz(flags: tuple[str, ...], programs: int, start: int) -> int:
+def fuzz(flags: tuple[str, ...], family: Family, machine: Machine, programs: int, start: int) -> int:
     """How many graphs were compared; ends in an AssertionError where one differs."""
     compared = 0
 
@@ -41,7 +43,7 @@ def fuzz(flags: tuple[str, ...], programs: int, start: int) -> int:
     def every(nets: list[Graph]) -> None:
         nonlocal compared
         with tempfile.TemporaryDirectory() as folder:
-            check(nets, Path(folder), flags)
+            check(nets, Path(folder), flags, family, machine)
         compared += len(nets)
 
     every()
@@ -52,19 +54,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--on", choices=("here", "aarch64"), default="here")
+    parser.add_argument("--family", choices=("F", "D"), default="F")
     parser.add_argument("--count", type=int, default=500, help="graphs at least, over all variants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where the result goes")
     arguments = parser.parse_args()
-    cc = c_here.compiler()
-    if cc is None:
-        sys.exit(f"not run: {c_here.reason_not_runnable()}")
-    programs = -(-arguments.count // (len(VARIANTS) * BATCH))
+    arm = arguments.on == "aarch64"
+    reason = aarch64.reason_not_runnable() if arm else c_here.reason_not_runnable()
+    if reason is not None:
+        sys.exit(f"not run: {reason}")
+    machine, variants = (ARM, ARM_VARIANTS) if arm else (HERE, VARIANTS)
+    programs = -(-arguments.count // (len(variants) * BATCH))
     compared = {
-        name: fuzz(flags, programs, arguments.seed + i) for i, (name, flags) in enumerate(VARIANTS.items())
+        name: fuzz(flags, arguments.family, machine, programs, arguments.seed + i)
+        for i, (name, flags) in enumerate(variants.items())
     }
     result = {
-        "compiler": c_program.version(cc),
+        "compiler": c_program.version(machine.compiler()),
+        "family": arguments.family,
         "flags": " ".join(SANITIZERS),
         "graphs": sum(compared.values()),
         "by_variant": compared,

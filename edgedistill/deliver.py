@@ -34,6 +34,7 @@ from edgedistill.record import Accuracy, Ancestor, Artifact, BuildRecord, EpochL
 from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
+from edgedistill.runners import aarch64
 from edgedistill.runners.cortex_m import board
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
@@ -140,6 +141,9 @@ def deliver(
             on_device = emulated.on_device(folder, device, x, expected, cc=recipe.bench.cc, graph=integer)
             proofs = (*proofs, on_device.parity)
             measurements = (*measurements, *on_device.measurements)
+        elif "c" in formats and aarch64.architecture(device) is not None:
+            x, expected = emulated.with_random(integer, inputs[: recipe.bench.emulated_inputs])
+            proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)

@@ -1,4 +1,4 @@
-"""Runs a build's C files on this machine, and as firmware on an emulated microcontroller.
+"""Runs a build's C files on this machine, on an emulated 64-bit Arm, and as firmware on an emulated Cortex-M.
 
 Instructions are counted by the emulator. Time and energy are estimates from them, where a target
 file states its board's cycles per instruction and energy per cycle; they say so.
@@ -21,7 +21,7 @@ from edgedistill.errors import InputError
 from edgedistill.ir import golden, interpret, plan, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Measurement, Parity
-from edgedistill.runners import c_here, cortex_m
+from edgedistill.runners import aarch64, c_here, cortex_m
 from edgedistill.target import Target
 from edgedistill.units import format_hz
 
@@ -60,6 +60,20 @@ def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
         return Parity(runtime=runtime, artifact=C, how="not run", note=reason)
     got, compiler = c_here.run(folder / C, x)
     return proof(runtime, "measured", x, expected, got, compiler)
+
+
+def on_64_bit_arm(
+    folder: Path, device: Target, x: Int8, expected: Int8, graph: Graph | None = None
+) -> Parity:
+    """``folder``/c as a program for the device's 64-bit Arm; otherwise as ``on_this_machine``."""
+    architecture = aarch64.architecture(device)
+    assert architecture is not None, f"{device.name} is no 64-bit Arm"
+    runtime = f"c on {architecture}"
+    reason = aarch64.reason_not_runnable() or _too_large(graph)
+    if reason is not None:
+        return Parity(runtime=runtime, artifact=C, how="not run", note=reason)
+    got, compiler = aarch64.run(folder / C, x, architecture=architecture)
+    return proof(runtime, "emulated", x, expected, got, compiler)
 
 
 def on_device(

@@ -19,7 +19,7 @@ from edgedistill.errors import EdgeDistillError, GateError, InputError, ParityEr
 from edgedistill.ir import golden, interpret, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Parity
-from edgedistill.runners import RUNNERS, cortex_m
+from edgedistill.runners import RUNNERS, aarch64, cortex_m
 from edgedistill.target import Target
 
 BATCH = 250  # inputs per call of a runtime: bounds the memory of its values in between
@@ -125,12 +125,14 @@ def verify_dir(
 def _c(
     folder: Path, graph: Graph | None, x: Int8, expected: Int8, device: Target | None, cc: str
 ) -> Iterator[Parity]:
-    """The C files on this machine, and as firmware where the device has an emulator."""
+    """The C files on this machine, and as a program or firmware where the device has an emulator."""
     if graph is not None:
         x, expected = emulated.with_random(graph, x)
     yield emulated.on_this_machine(folder, x, expected)
     if device is not None and device.default_runner == "cortex-m":
         yield emulated.on_device(folder, device, x, expected, cc=cc, graph=graph).parity
+    elif device is not None and aarch64.architecture(device) is not None:
+        yield emulated.on_64_bit_arm(folder, device, x, expected, graph)
 
 
 def layerwise(graph: Graph, folder: Path, x: Int8) -> Divergence | None:

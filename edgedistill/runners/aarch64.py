@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.runners import c_program
+from edgedistill.target import Target
 
 CC = "aarch64-linux-gnu-gcc"
 QEMU = "qemu-aarch64-static"
@@ -21,6 +22,18 @@ ARCHITECTURES = ("armv8-a", "armv8.2-a+dotprod")
 """GCC's -march: what every 64-bit Arm has, and what a Cortex-A55 or A76 has besides."""
 
 CPU = "cortex-a76"  # that QEMU emulates: it has both
+
+
+def architecture(device: Target) -> str | None:
+    """GCC's -march by a 64-bit Arm's facts, such as armv8.2-a+dotprod; None for other processors.
+
+    Of the features only ``dotprod`` chooses between kernels.
+    """
+    name, _, state = device.isa.value.partition(" ")
+    if state != "(AArch64)":
+        return None
+    has = device.features.value if device.features is not None else ()
+    return name + ("+dotprod" if "dotprod" in has else "")
 
 
 def missing(program: str) -> str | None:

@@ -19,11 +19,12 @@ from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Measurement
-from edgedistill.runners import c_here, cortex_m
+from edgedistill.runners import aarch64, c_here, cortex_m
 from edgedistill.runners.cortex_m import Emulated, Sections
 from tests.graphs import random_input
 
 L4R5 = target.load("nucleo-l4r5zi")
+ARM_REASON = aarch64.reason_not_runnable()
 needs_compiler = pytest.mark.skipif(c_here.compiler() is None, reason="needs a C compiler on the PATH")
 
 
@@ -135,12 +136,22 @@ def test_verify_takes_the_folder_and_the_c_alone(
 ) -> None:
     monkeypatch.setattr(cortex_m, "reason_not_runnable", lambda device, cc: f"no {cc}")
     assert split(folder / "c") == (folder, (folder / "c",))
-    (here,) = verify_dir(folder / "c", trust=True)  # the record names a phone: no emulator
+    monkeypatch.setattr(aarch64, "reason_not_runnable", lambda: "no emulator")
+    here, phone = verify_dir(folder / "c", trust=True)  # the record names a phone
     assert here.identical == here.values == 1000
+    assert (phone.runtime, phone.how, phone.note) == ("c on armv8-a", "not run", "no emulator")
     here, there = verify_dir(folder / "c", device=L4R5, cc="my-gcc", trust=True)
     assert (there.how, there.note) == ("not run", "no my-gcc")
     assert {"c", "student.tflite"} <= {row.artifact for row in verify_dir(folder)}
     assert "c" not in {m.artifact for m in bench_dir(folder, runs=10, warmup=1, threads=1)}
+
+
+@pytest.mark.skipif(ARM_REASON is not None, reason=ARM_REASON or "")
+def test_64_bit_arm_runs_it(graph: Graph, folder: Path) -> None:
+    x, expected = emulated.with_random(graph, random_input(graph, 3))
+    row = emulated.on_64_bit_arm(folder, target.load("raspberry-pi-5"), x, expected, graph)
+    assert (row.runtime, row.how, row.family) == ("c on armv8.2-a+dotprod", "emulated", "F")
+    assert row.identical == row.values == 1000
 
 
 def test_bench_of_a_folder(graph: Graph, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

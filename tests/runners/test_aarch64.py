@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgedistill import target
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import interpret
@@ -28,6 +29,21 @@ def test_it_answers_as_the_interpreter(architecture: str, tmp_path: Path) -> Non
     expected = interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]]
     np.testing.assert_array_equal(got, expected.reshape(len(x), -1))
     assert compiler.startswith("aarch64-linux-gnu-gcc ") and compiler.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("raspberry-pi-5", "armv8.2-a+dotprod"),
+        ("raspberry-pi-4", "armv8-a"),
+        ("android-arm64", "armv8-a"),
+        ("cortex-m55", None),
+        ("linux-x86_64", None),
+    ],
+)
+def test_the_architecture_of_a_device(device: str, expected: str | None) -> None:
+    assert aarch64.architecture(target.load(device)) == expected
+    assert expected in (None, *aarch64.ARCHITECTURES)
 
 
 def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,7 @@ def steps(graph: Graph) -> tuple[Step, ...]:
             waiting = op
         elif waiting is not None:
             other = other_input(waiting, op)
-            found.append(
-                Step((waiting, op), (other,), _unfold_bytes(graph, waiting) + _tile_bytes(graph, op))
-            )
+            found.append(Step((waiting, op), (other,), _fused_bytes(graph, waiting)))
             waiting = None
         else:
             found.append(Step((op,), _over(graph, op), _scratch_bytes(graph, op)))
@@ -90,15 +88,16 @@ def _scratch_bytes(graph: Graph, op: Op) -> int:
     return 0
 
 
-def depthwise_scratch(graph: Graph, op: Op) -> tuple[int, int]:
-    """Bytes that the kernel needs with DSP instructions, and with Helium; the arena has room for either."""
+def depthwise_scratch(graph: Graph, op: Op) -> tuple[int, int, int]:
+    """Bytes that the kernel needs with DSP instructions, Helium and NEON; the arena has room for each."""
     assert isinstance(op.attrs, ops.DepthwiseConv2D)
     _, kernel_h, kernel_w, _ = graph.tensors[op.inputs[1]].shape
     height, width = plane(graph, op)
     values = height * (width + width % 2)  # of a plane; the last windows may reach past it
     dsp = 2 * (values + 2) + 2 * 4 * kernel_h * (kernel_w // 2 + 1)
     helium = 4 * (values + 2 * op.attrs.stride[1]) + 4 * kernel_h * kernel_w
-    return dsp, helium
+    neon = max(4 * (values + 4 * op.attrs.stride[1]), helium)
+    return dsp, helium, neon
 
 
 def _unfold_bytes(graph: Graph, op: Op) -> int:
@@ -107,5 +106,10 @@ def _unfold_bytes(graph: Graph, op: Op) -> int:
     return (7 if straddles else 6) * depth(graph, op)
 
 
-def _tile_bytes(graph: Graph, op: Op) -> int:
-    return -(-3 * graph.tensors[op.outputs[0]].shape[3] // 4) * 4
+def _fused_bytes(graph: Graph, conv: Op) -> int:
+    """The columns, and the outputs of as many positions: three, or four and columns of bytes with NEON."""
+    channels = graph.tensors[conv.outputs[0]].shape[3]
+    return max(
+        _unfold_bytes(graph, conv) + -(-3 * channels // 4) * 4,
+        4 * depth(graph, conv) + 4 * channels,
+    )

@@ -16,9 +16,9 @@ from edgedistill.export.c.operators import OPERATORS
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.ir.interpret import Family, run
 from edgedistill.ir.ops import Conv2D, DepthwiseConv2D
-from tests.export.c.compiled import VARIANTS, compiler, outputs
+from tests.export.c.compiled import ARM, ARM_VARIANTS, HERE, VARIANTS, Machine, compiler, outputs
 from tests.export.c.random_graphs import graphs
-from tests.graphs import integer_cases, random_input, small_integer_graph
+from tests.graphs import Builder, integer_cases, random_input, small_integer_graph
 
 
 def inputs(graph: Graph) -> NDArray[np.int8]:
@@ -28,9 +28,15 @@ def inputs(graph: Graph) -> NDArray[np.int8]:
     return x
 
 
-def check(nets: Sequence[Graph], folder: Path, flags: Sequence[str], family: Family = "F") -> None:
+def check(
+    nets: Sequence[Graph],
+    folder: Path,
+    flags: Sequence[str],
+    family: Family = "F",
+    machine: Machine = HERE,
+) -> None:
     given_ = [inputs(net) for net in nets]
-    found = outputs(nets, given_, folder, flags, family)
+    found = outputs(nets, given_, folder, flags, family, machine)
     for net, x, y in zip(nets, given_, found, strict=True):
         expected = run(net, {net.inputs[0]: x}, family)[net.outputs[0]]
         kinds = [(op.kind, op.attrs) for op in net.ops]
@@ -49,6 +55,27 @@ def test_every_operator_and_padding_in_one_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize("variant", ["portable", "dsp"])
 def test_family_d(variant: str, tmp_path: Path) -> None:
     check(list(integer_cases(7).values()), tmp_path, VARIANTS[variant], "D")
+
+
+@pytest.mark.parametrize(
+    ("variant", "family"), [*((variant, "F") for variant in ARM_VARIANTS), ("NEON with dot products", "D")]
+)
+def test_64_bit_arm(variant: str, family: Family, tmp_path: Path) -> None:
+    check([small_integer_graph(3), wide()], tmp_path, ARM_VARIANTS[variant], family, ARM)
+
+
+def wide() -> Graph:
+    """Channels and sizes that fill whole vectors of sixteen and leave a rest, in every kernel."""
+    net = Builder("wide", 2)
+    x = net.conv(net.input((1, 7, 6, 5), 0.02), 37, act="relu", scale=0.02)
+    x = net.add(x, net.conv(x, 37, kernel=1, pads=(0, 0, 0, 0), scale=0.02), 255, 255)
+    x = net.depthwise(
+        net.depthwise(net.depthwise(x), stride=(1, 2)), kernel=4, stride=(1, 3), pads=(2, 1, 5, 4)
+    )
+    x = net.add(x, x, 1, 1)
+    gate = net.table(net.conv(net.average(x), 37, 1, pads=(0, 0, 0, 0), scale=0.04), "sigmoid", 0.0046, -128)
+    x = net.mul(net.max_pool(x), gate, 255, 300)
+    return net.graph(net.dense(net.reshape(x), 35))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,14 @@ static inline int8_t edge_add_one(const edge_add_t *c, int32_t sum)
     return edge_clamp(edge_high(sum, c->factor) + c->zero);
 }
 
+#if EDGE_NEON
+static inline int32x4_t edge_add_four(const edge_add_t *c, int16x4_t a, int16x4_t b)
+{
+    const int32x4_t left = vmlal_n_s16(vdupq_n_s32(c->offset), a, (int16_t)c->left);
+    return edge_high_four(vmlal_n_s16(left, b, (int16_t)c->right), c->factor, c->zero);
+}
+#endif
+
 static EDGE_NOINLINE void edge_add(const edge_add_t *c, const int8_t *a, const int8_t *b, int8_t *y,
                                    int32_t count)
 {
@@ -40,6 +48,13 @@ static EDGE_NOINLINE void edge_add(const edge_add_t *c, const int8_t *a, const i
         a += 4;
         b += 4;
         y += 4;
+    }
+#elif EDGE_NEON
+    for (; count >= 16; count -= 16) {
+        EDGE_BY_FOURS(edge_add_four, &local, a, b, y);
+        a += 16;
+        b += 16;
+        y += 16;
     }
 #endif
     for (; count > 0; count--) {

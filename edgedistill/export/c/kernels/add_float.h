@@ -5,6 +5,15 @@ typedef struct {
     edge_scale_t left, right;
 } edge_add_float_t;
 
+#if EDGE_HELIUM || EDGE_NEON
+/* Hides products from the compiler, as edge_opaque does. */
+static inline float32x4_t edge_opaque_four(float32x4_t v)
+{
+    __asm__("" : "+w"(v));
+    return v;
+}
+#endif
+
 #if EDGE_HELIUM
 static EDGE_NOINLINE void edge_add_float(const edge_add_float_t *c, const int8_t *a, const int8_t *b, int8_t *y,
                                          int32_t count)
@@ -30,6 +39,17 @@ static inline int8_t edge_add_float_one(const edge_add_float_t *c, int32_t a, in
     const float right = edge_opaque((float)b * c->right);
     return edge_place(edge_round(edge_opaque(left + right)), c->zero);
 }
+
+#if EDGE_NEON
+static inline int32x4_t edge_add_float_four(const edge_add_float_t *c, int16x4_t a, int16x4_t b)
+{
+    const int32x4_t from_a = vsubq_s32(vmovl_s16(a), vdupq_n_s32(c->left_zero));
+    const int32x4_t from_b = vsubq_s32(vmovl_s16(b), vdupq_n_s32(c->right_zero));
+    const float32x4_t left = edge_opaque_four(vmulq_n_f32(vcvtq_f32_s32(from_a), c->left));
+    const float32x4_t right = edge_opaque_four(vmulq_n_f32(vcvtq_f32_s32(from_b), c->right));
+    return vqaddq_s32(vcvtnq_s32_f32(vaddq_f32(left, right)), vdupq_n_s32(c->zero));
+}
+#endif
 #else
 /* float32(a * scale) in units of 2**exponent: an integer below 2**25 in size, and its own unit */
 static inline int64_t edge_product(int32_t a, edge_scale_t scale, int32_t *exponent)
@@ -59,6 +79,15 @@ static EDGE_NOINLINE int8_t edge_add_float_one(const edge_add_float_t *c, int32_
 static EDGE_NOINLINE void edge_add_float(const edge_add_float_t *c, const int8_t *a, const int8_t *b, int8_t *y,
                                          int32_t count)
 {
+#if EDGE_NEON
+    const edge_add_float_t local = *c;
+    for (; count >= 16; count -= 16) {
+        EDGE_BY_FOURS(edge_add_float_four, &local, a, b, y);
+        a += 16;
+        b += 16;
+        y += 16;
+    }
+#endif
     for (; count > 0; count--) {
         *y++ = edge_add_float_one(c, *a++ - c->left_zero, *b++ - c->right_zero);
     }

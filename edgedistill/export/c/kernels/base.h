@@ -29,6 +29,14 @@
 #include <arm_mve.h>
 #endif
 
+#if defined(__ARM_NEON) && defined(__aarch64__) && !defined(__ARM_BIG_ENDIAN) && !EDGE_DSP && \
+    !defined(EDGE_PORTABLE) && (EDGE_FLOAT || defined(EDGE_FIXED))
+#define EDGE_NEON 1 /* 64-bit Arm */
+#include <arm_neon.h>
+#else
+#define EDGE_NEON 0
+#endif
+
 /* A function that is assembly from its first to its last instruction, of which the compiler assumes nothing. */
 #if defined(__clang__)
 #define EDGE_NAKED __attribute__((naked, noinline))
@@ -43,6 +51,22 @@
 #else
 #define EDGE_ALIGNED
 #define EDGE_NOINLINE
+#endif
+
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* a model needs only some of the inline functions */
+#endif
+
+#if EDGE_DSP || EDGE_NEON
+typedef uint32_t __attribute__((may_alias)) edge_word_t;
+
+/* Four bytes from any address: these processors load words unaligned. */
+static inline uint32_t edge_load(const int8_t *p)
+{
+    uint32_t v;
+    __builtin_memcpy(&v, p, 4);
+    return v;
+}
 #endif
 
 static inline int8_t edge_clamp(int32_t v)

@@ -41,6 +41,33 @@ static inline void edge_dense_four(const int8_t *x, const int8_t *w, int32_t dep
     acc[2] = c;
     acc[3] = d;
 }
+#elif EDGE_NEON
+#if defined(__ARM_FEATURE_DOTPROD)
+#define EDGE_DOT_LANE(acc, w, x, lane) vdotq_laneq_s32(acc, w, x, lane)
+#else
+#define EDGE_DOT_LANE(acc, w, x, lane) \
+    edge_dot_fours(acc, vreinterpretq_s8_s32(vdupq_laneq_s32(vreinterpretq_s32_s8(x), lane)), w)
+#endif
+
+static inline void edge_dense_four(const int8_t *x, const int8_t *w, int32_t depth, int32_t *acc)
+{
+    int32x4_t sum = vld1q_s32(acc), other = vdupq_n_s32(0); /* two, so that one waits less for the other */
+    for (; depth >= 16; depth -= 16) {
+        const int8x16_t v = vld1q_s8(x);
+        sum = EDGE_DOT_LANE(sum, vld1q_s8(w), v, 0);
+        other = EDGE_DOT_LANE(other, vld1q_s8(w + 16), v, 1);
+        sum = EDGE_DOT_LANE(sum, vld1q_s8(w + 32), v, 2);
+        other = EDGE_DOT_LANE(other, vld1q_s8(w + 48), v, 3);
+        x += 16;
+        w += 64;
+    }
+    for (; depth > 0; depth -= 4) {
+        sum = edge_dot_fours(sum, edge_repeated(x), vld1q_s8(w));
+        x += 4;
+        w += 16;
+    }
+    vst1q_s32(acc, vaddq_s32(sum, other));
+}
 #elif defined(EDGE_ASSEMBLY)
 #define EDGE_DENSE_PART(acc, w)                 \
     "sxtb16 r3, " w "\n\t"                      \
@@ -124,6 +151,10 @@ static inline void edge_requantise_four(const edge_dense_t *c, const int32_t *ac
 #if EDGE_HELIUM
     const float32x4_t scales = c->scale_step == 0 ? vdupq_n_f32(*scale) : vldrwq_f32(scale);
     edge_store_four(y, edge_scale_four(vldrwq_s32(acc), scales, c->out_zero), vctp32q(4));
+#elif EDGE_NEON
+    const edge_scales_t scales = c->scale_step == 0 ? edge_same_scales(*scale) : edge_four_scales(scale);
+    const int16x4_t v = vqmovn_s32(edge_scale_four(vld1q_s32(acc), scales, c->out_zero));
+    edge_store(y, vget_lane_u32(vreinterpret_u32_s8(vqmovn_s16(vcombine_s16(v, v))), 0));
 #else
     int32_t i;
     for (i = 0; i < 4; i++) {
@@ -162,7 +193,18 @@ static void edge_dense(const edge_dense_t *c, const int8_t *x, int8_t *y)
     }
     for (; left > 0; left--) {
         int32_t acc = *bias++;
-        for (k = 0; k < c->in_count; k++) {
+        k = 0;
+#if EDGE_NEON
+        {
+            int32x4_t sum = vdupq_n_s32(0);
+            for (; k + 16 <= c->in_count; k += 16) {
+                sum = edge_dot_sixteen(sum, vld1q_s8(x + k), vld1q_s8(w));
+                w += 16;
+            }
+            acc += vaddvq_s32(sum);
+        }
+#endif
+        for (; k < c->in_count; k++) {
             acc += x[k] * *w++;
         }
         *y++ = edge_requantise(acc, *scale, c->out_zero);

@@ -1,87 +1,6 @@
-/* DEPTHWISE_CONV_2D, the plane of one channel (Helium: of four) at a time; y may be x where their shapes are equal. */
+/* DEPTHWISE_CONV_2D, the plane of one channel (Helium, NEON: of four) at a time; y may be x where their shapes are equal. */
 
-typedef struct {
-    const int8_t *weights; /* per channel: the kernel's rows */
-    const edge_channel_t *channels;
-    int32_t weights_step, channels_step; /* from one channel to the next; 0 where all have the same */
-    int32_t in_height, in_width, in_channels;
-    int32_t out_height, out_width;
-    int32_t kernel_height, kernel_width;
-    int32_t stride_height, stride_width;
-    int32_t pad_top, pad_left;
-    int32_t plane_height, plane_width; /* what all windows cover together */
-    int32_t pitch; /* values from one row of the plane to the next, even */
-    int32_t in_zero, out_zero;
-} edge_depthwise_t;
-
-#if EDGE_HELIUM
-typedef edge_word_t edge_plane_t; /* four channels */
-#define EDGE_CHANNELS 4
-
-static inline edge_plane_t edge_values(const int8_t *x, int32_t channels)
-{
-    edge_plane_t v = 0u;
-    if (channels == 4) {
-        return edge_load(x);
-    }
-    for (; channels > 0; channels--) {
-        v = (v << 8) | (uint8_t)x[channels - 1];
-    }
-    return v;
-}
-
-static inline edge_plane_t edge_padding(int32_t zero)
-{
-    return (uint8_t)zero * 0x01010101u;
-}
-#else
-#if EDGE_DSP
-typedef int16_t __attribute__((may_alias)) edge_plane_t;
-#else
-typedef int8_t edge_plane_t;
-#endif
-#define EDGE_CHANNELS 1
-#define edge_values(x, channels) (*(x))
-#define edge_padding(zero) ((edge_plane_t)(zero))
-#endif
-
-/* Copies EDGE_CHANNELS channels, or the last few, with their padding; x points to their first values. */
-static EDGE_NOINLINE void edge_plane(const edge_depthwise_t *c, const int8_t *x, int32_t channels, edge_plane_t *plane)
-{
-    const int32_t step = c->in_channels;
-    const int32_t width = c->plane_width;
-    const int32_t first = edge_least(c->pad_left, width);
-    const int32_t last = edge_most(edge_least(c->in_width + c->pad_left, width), first);
-    int32_t row, i;
-    for (row = -c->pad_top; row < c->plane_height - c->pad_top; row++) {
-        edge_plane_t *const next = plane + c->pitch;
-        const int32_t begin = row < 0 || row >= c->in_height ? width : first;
-        const int32_t end = row < 0 || row >= c->in_height ? width : last;
-        for (i = 0; i < begin; i++) {
-            *plane++ = edge_padding(c->in_zero);
-        }
-        if (begin < end) {
-            int32_t from = row * c->in_width * step;
-            for (; i + 1 < end; i += 2) {
-                plane[0] = edge_values(x + from, channels);
-                plane[1] = edge_values(x + from + step, channels);
-                plane += 2;
-                from += 2 * step;
-            }
-            if (i < end) {
-                *plane++ = edge_values(x + from, channels);
-                i++;
-            }
-        }
-        for (; i < width; i++) {
-            *plane++ = edge_padding(c->in_zero);
-        }
-        plane = next;
-    }
-    (void)channels;
-}
-
-#if EDGE_HELIUM
+#if EDGE_HELIUM || EDGE_NEON
 /* The kernel's values of four channels, or of the last few, side by side. */
 static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_t channels, int8_t *words)
 {
@@ -95,7 +14,9 @@ static void edge_kernel_words(const edge_depthwise_t *c, const int8_t *w, int32_
         w++;
     }
 }
+#endif
 
+#if EDGE_HELIUM
 /* Three neighbouring outputs of four channels. */
 static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const int8_t *words, int32x4_t *acc)
 {
@@ -152,6 +73,123 @@ static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_pla
             }
             at += 3 * c->stride_width;
         }
+    }
+}
+#elif EDGE_NEON
+/* Four values of four channels, step words apart; reads up to step - 1 words more. */
+static inline int8x16_t edge_neighbours(const edge_plane_t *at, int32_t step)
+{
+    if (step == 1) {
+        return vld1q_s8((const int8_t *)at);
+    }
+    if (step == 2) {
+        return vreinterpretq_s8_u32(vld2q_u32(at).val[0]);
+    }
+    {
+        const uint32x2_t low = vset_lane_u32(at[step], vdup_n_u32(at[0]), 1);
+        const uint32x2_t high = vset_lane_u32(at[3 * step], vdup_n_u32(at[2 * step]), 1);
+        return vreinterpretq_s8_u32(vcombine_u32(low, high));
+    }
+}
+
+static inline void edge_accumulate(edge_sixteen_t *acc, int16x8_t low, int16x8_t high)
+{
+    acc->a = vaddw_s16(acc->a, vget_low_s16(low));
+    acc->b = vaddw_high_s16(acc->b, low);
+    acc->c = vaddw_s16(acc->c, vget_low_s16(high));
+    acc->d = vaddw_high_s16(acc->d, high);
+}
+
+static inline void edge_tap(edge_sixteen_t *acc, int8x16_t x, int8x16_t w)
+{
+    edge_accumulate(acc, vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w));
+}
+
+/* Two products fit in int16, as weights are never -128. */
+static inline void edge_two_taps(edge_sixteen_t *acc, int8x16_t x, int8x16_t w, int8x16_t y, int8x16_t v)
+{
+    const int16x8_t low = vmlal_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), vget_low_s8(y), vget_low_s8(v));
+    edge_accumulate(acc, low, vmlal_high_s8(vmull_high_s8(x, w), y, v));
+}
+
+static inline void edge_window(const edge_depthwise_t *c, const edge_plane_t *at, const int8_t *words, int32_t step,
+                               edge_sixteen_t *acc)
+{
+    const int32_t width = c->kernel_width;
+    int32_t row, i;
+    for (row = c->kernel_height; row > 0; row--) {
+        for (i = 0; i + 1 < width; i += 2) {
+            edge_two_taps(acc, edge_neighbours(at + i, step), edge_repeated(words), edge_neighbours(at + i + 1, step),
+                          edge_repeated(words + 4));
+            words += 8;
+        }
+        if (i < width) {
+            edge_tap(acc, edge_neighbours(at + i, step), edge_repeated(words));
+            words += 4;
+        }
+        at += c->pitch;
+    }
+}
+
+/* A kernel of three by three, its weights in registers. */
+static inline void edge_window_of_nine(const edge_plane_t *at, int32_t pitch, const int8x16_t *w, int32_t step,
+                                       edge_sixteen_t *acc)
+{
+    const edge_plane_t *const mid = at + pitch, *const low = mid + pitch;
+    edge_two_taps(acc, edge_neighbours(at, step), w[0], edge_neighbours(at + 1, step), w[1]);
+    edge_two_taps(acc, edge_neighbours(at + 2, step), w[2], edge_neighbours(mid, step), w[3]);
+    edge_two_taps(acc, edge_neighbours(mid + 1, step), w[4], edge_neighbours(mid + 2, step), w[5]);
+    edge_two_taps(acc, edge_neighbours(low, step), w[6], edge_neighbours(low + 1, step), w[7]);
+    edge_tap(acc, edge_neighbours(low + 2, step), w[8]);
+}
+
+/* With a constant step, and nine taps or any number, the compiler makes a loop for each. */
+static inline void edge_channel_by(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *words,
+                                   const edge_channel_t *channel, int32_t channels, int8_t *y, int32_t step, int nine)
+{
+    const int32_t next = c->in_channels, zero = c->out_zero, pitch = c->pitch, width = c->out_width;
+    edge_scales_t scale;
+    const int32x4_t bias = edge_four_channels(channel, &scale);
+    int8x16_t w[9];
+    int32_t row, left, i;
+    for (i = 0; i < 9; i++) {
+        w[i] = edge_repeated(words + (nine ? 4 * i : 0));
+    }
+    for (row = 0; row < c->out_height; row++) {
+        const edge_plane_t *at = plane + row * c->stride_height * pitch;
+        for (left = width; left > 0; left -= 4) { /* past the plane's end lies more of the scratch memory */
+            edge_sixteen_t v = {bias, bias, bias, bias};
+            int8_t *to[4]; /* what does not exist lies under the first, which is stored last */
+            to[0] = y;
+            to[1] = left > 1 ? y + next : y;
+            to[2] = left > 2 ? y + 2 * next : y;
+            to[3] = left > 3 ? y + 3 * next : y;
+            if (nine) {
+                edge_window_of_nine(at, pitch, w, step, &v);
+            } else {
+                edge_window(c, at, words, step, &v);
+            }
+            v.a = edge_scale_four(v.a, scale, zero);
+            v.b = edge_scale_four(v.b, scale, zero);
+            v.c = edge_scale_four(v.c, scale, zero);
+            v.d = edge_scale_four(v.d, scale, zero);
+            edge_store_fours(to, &v, channels);
+            y += edge_least(left, 4) * next;
+            at += 4 * step;
+        }
+    }
+}
+
+static EDGE_NOINLINE void edge_channel(const edge_depthwise_t *c, const edge_plane_t *plane, const int8_t *words,
+                                       const edge_channel_t *channel, int32_t channels, int8_t *y)
+{
+    const int nine = c->kernel_height == 3 && c->kernel_width == 3;
+    if (nine && c->stride_width == 1) {
+        edge_channel_by(c, plane, words, channel, channels, y, 1, 1);
+    } else if (nine && c->stride_width == 2) {
+        edge_channel_by(c, plane, words, channel, channels, y, 2, 1);
+    } else {
+        edge_channel_by(c, plane, words, channel, channels, y, c->stride_width, 0);
     }
 }
 #elif EDGE_DSP
@@ -305,7 +343,7 @@ static void edge_depthwise(const edge_depthwise_t *c, const int8_t *x, int8_t *y
         const int8_t *const w = c->weights + channel * c->weights_step;
         const int32_t channels = edge_least(c->in_channels - channel, EDGE_CHANNELS);
         edge_plane(c, x + channel, channels, plane);
-#if EDGE_HELIUM
+#if EDGE_HELIUM || EDGE_NEON
         {
             int8_t *const words = (int8_t *)(plane + c->pitch * c->plane_height + 2 * c->stride_width);
             if (channel == 0 || c->weights_step != 0) {

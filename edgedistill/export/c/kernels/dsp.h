@@ -1,8 +1,6 @@
 /* The DSP instructions of Cortex-M4, M7 and M33 on words of four int8 or two int16 values. */
 
 #if EDGE_DSP
-typedef uint32_t __attribute__((may_alias)) edge_word_t;
-
 #if defined(EDGE_ASSEMBLY)
 /* Bytes 0 and 2 as int16. */
 static inline uint32_t edge_even(uint32_t x)
@@ -69,14 +67,6 @@ static inline int32_t edge_smlatb(uint32_t x, uint32_t y, int32_t acc)
     return edge_smlad(x >> 16, y, acc);
 }
 #endif
-
-/* Four bytes from any address: these processors load words unaligned. */
-static inline uint32_t edge_load(const int8_t *p)
-{
-    uint32_t v;
-    __builtin_memcpy(&v, p, 4);
-    return v;
-}
 
 /* low and high as two int16 */
 static inline uint32_t edge_pack(int32_t low, int32_t high)

@@ -1,13 +1,6 @@
 /* Helium: four sums requantised at once, to the same bits as one by one. */
 
 #if EDGE_HELIUM
-/* Hides products from the compiler, as edge_opaque does. */
-static inline float32x4_t edge_opaque_four(float32x4_t v)
-{
-    __asm__("" : "+w"(v));
-    return v;
-}
-
 /* p + count, of which the compiler does not know that it comes from p: GCC 12 otherwise prints VLD2 and VLD4 with
    an increment that they do not have. */
 static inline const int8_t *edge_further(const int8_t *p, uint32_t count)

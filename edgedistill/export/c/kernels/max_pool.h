@@ -23,7 +23,13 @@ static void edge_max_pool(const edge_max_pool_t *c, const int8_t *x, int8_t *y)
             for (i = edge_most(top, 0); i < bottom; i++) {
                 for (j = edge_most(left, 0); j < right; j++) {
                     const int8_t *const v = x + (i * c->in_width + j) * c->channels;
-                    for (k = 0; k < c->channels; k++) {
+                    k = 0;
+#if EDGE_NEON
+                    for (; k + 16 <= c->channels; k += 16) {
+                        vst1q_s8(y + k, vmaxq_s8(vld1q_s8(y + k), vld1q_s8(v + k)));
+                    }
+#endif
+                    for (; k < c->channels; k++) {
                         y[k] = v[k] > y[k] ? v[k] : y[k];
                     }
                 }

@@ -67,6 +67,34 @@ static inline int8_t edge_requantise(int32_t acc, edge_scale_t scale, int32_t ze
 {
     return edge_place(edge_round(edge_opaque((float)acc * scale)), zero);
 }
+
+#if EDGE_NEON
+typedef float32x4_t edge_scales_t;
+
+static inline edge_scales_t edge_same_scales(edge_scale_t scale)
+{
+    return vdupq_n_f32(scale);
+}
+
+static inline edge_scales_t edge_four_scales(const edge_scale_t *scale)
+{
+    return vld1q_f32(scale);
+}
+
+/* Four biases and multipliers. */
+static inline int32x4_t edge_four_channels(const edge_channel_t *channel, edge_scales_t *scale)
+{
+    const int32x4x2_t both = vld2q_s32(&channel->bias);
+    *scale = vreinterpretq_f32_s32(both.val[1]);
+    return both.val[0];
+}
+
+/* Four sums and their multipliers, rounded half to even, the zero point added; far values saturate. */
+static inline int32x4_t edge_scale_four(int32x4_t acc, edge_scales_t scale, int32_t zero)
+{
+    return vqaddq_s32(vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(acc), scale)), vdupq_n_s32(zero));
+}
+#endif
 #else
 /* p / 2**shift, half to even; shift 1 to 40 */
 static inline uint64_t edge_shift(uint64_t p, uint32_t shift)

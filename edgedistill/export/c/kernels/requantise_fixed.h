@@ -22,6 +22,54 @@ static EDGE_NOINLINE int32_t edge_multiply(int32_t value, edge_scale_t scale)
     return (int32_t)(x >> right);
 }
 
+#if EDGE_NEON
+typedef struct {
+    int32x4_t multiplier, shift;
+} edge_scales_t;
+
+static inline edge_scales_t edge_same_scales(edge_scale_t scale)
+{
+    edge_scales_t four;
+    four.multiplier = vdupq_n_s32(scale.multiplier);
+    four.shift = vdupq_n_s32(scale.shift);
+    return four;
+}
+
+static inline edge_scales_t edge_four_scales(const edge_scale_t *scale)
+{
+    const int32x4x2_t both = vld2q_s32(&scale->multiplier);
+    edge_scales_t four;
+    four.multiplier = both.val[0];
+    four.shift = both.val[1];
+    return four;
+}
+
+/* Four biases and multipliers. */
+static inline int32x4_t edge_four_channels(const edge_channel_t *channel, edge_scales_t *scale)
+{
+    const int32x4x3_t all = vld3q_s32(&channel->bias);
+    scale->multiplier = all.val[1];
+    scale->shift = all.val[2];
+    return all.val[0];
+}
+
+/* What edge_multiply does, four times. */
+static inline int32x4_t edge_multiply_four(int32x4_t value, edge_scales_t scale)
+{
+    const int32x4_t left = vmaxq_s32(scale.shift, vdupq_n_s32(0));
+    const int32x4_t right = vminq_s32(scale.shift, vdupq_n_s32(0));
+    const int32x4_t x = vqrdmulhq_s32(vqshlq_s32(value, left), scale.multiplier);
+    const int32x4_t below = vshrq_n_s32(vandq_s32(x, right), 31); /* -1: a half goes down */
+    return vrshlq_s32(vqaddq_s32(x, below), right);
+}
+
+/* Four sums and their multipliers, the zero point added; far values saturate. */
+static inline int32x4_t edge_scale_four(int32x4_t acc, edge_scales_t scale, int32_t zero)
+{
+    return vqaddq_s32(edge_multiply_four(acc, scale), vdupq_n_s32(zero));
+}
+#endif
+
 static inline int8_t edge_requantise(int32_t acc, edge_scale_t scale, int32_t zero)
 {
     const int32_t v = edge_multiply(acc, scale);

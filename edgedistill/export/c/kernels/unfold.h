@@ -58,7 +58,7 @@ static inline edge_column_t *edge_fill(edge_column_t *to, int32_t zero, int32_t 
 #else
 /* Columns: the bytes of one position after the other. */
 typedef int8_t edge_column_t;
-#define EDGE_POSITIONS (EDGE_HELIUM ? 3 : 2)
+#define EDGE_POSITIONS (EDGE_NEON ? 4 : EDGE_HELIUM ? 3 : 2)
 #define EDGE_COLUMN(scratch, depth, i) ((scratch) + (i) * (depth))
 
 static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int32_t count)
@@ -77,6 +77,18 @@ static inline edge_column_t *edge_unfold(edge_column_t *to, const int8_t *x, int
     }
     return to;
 #else
+#if EDGE_NEON
+    for (; count >= 16; count -= 16) {
+        vst1q_s8(to, vld1q_s8(x));
+        x += 16;
+        to += 16;
+    }
+    for (; count >= 4; count -= 4) {
+        edge_store(to, edge_load(x));
+        x += 4;
+        to += 4;
+    }
+#endif
     for (; count > 0; count--) {
         *to++ = *x++;
     }
@@ -174,11 +186,11 @@ static const int8_t *edge_columns(const edge_conv_t *c, const int8_t *x, int32_t
     int32_t row = p / c->out_width;
     int32_t column = p - row * c->out_width;
     int32_t i;
-#if EDGE_HELIUM || EDGE_WORDS
+#if EDGE_HELIUM || EDGE_NEON || EDGE_WORDS
     if (c->depth == c->in_channels && c->stride_height == 1 && c->stride_width == 1 &&
         c->out_height == c->in_height && c->out_width == c->in_width) {
         x += p * c->depth; /* a 1x1 kernel without padding: the input is its own columns */
-#if EDGE_HELIUM
+#if !EDGE_WORDS
         return x;
 #else
         for (i = 0; i < count; i++) {
