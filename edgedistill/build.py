@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
-from edgedistill import datafree, students, target, tasks, teachers
+from edgedistill import datafree, robustness, students, target, tasks, teachers
 from edgedistill import record as records
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run, deliver, inputs_hash
+from edgedistill.distill import adversarial
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
@@ -59,7 +60,8 @@ def build(
         InputError: something of the user's cannot be used (nothing has been trained then).
         ParityError: a runtime answers differently from the interpreter.
     """
-    recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
+    recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
+    robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
@@ -100,11 +102,21 @@ def build(
             data = datafree.with_real_test(run, section, data)
             report = _check_teacher(run, teacher, data)
         accuracy = _float_accuracy(float_graph, data, report)
+        attacked = robustness.attack(run, data, float_graph, integer)
         run.hashes["inputs"] = inputs
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
-                run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
+                run,
+                device,
+                out,
+                data,
+                teacher,
+                accuracy,
+                float_graph,
+                integer,
+                (*epochs, *more),
+                robustness=attacked,
             )
             result[device.name] = made
         return result
@@ -201,6 +213,7 @@ def distil(
     torch.manual_seed(run.recipe.seed)
     net = spec.build(len(data.labels), data.image_shape[2])
     mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
+    adversary = adversarial.make(run.recipe.adversarial, choices, data)
     name = run.stage_key(
         "distill",
         data=data.fingerprint,
@@ -209,6 +222,7 @@ def distil(
         distill=choices.model_dump_json(),
         augment=",".join(run.recipe.data.augmentations),
         seed=str(run.recipe.seed),
+        **adversarial.identity(run.recipe.adversarial),
     )
     found = run.store.find("distill", name)
     if found is None:
@@ -242,6 +256,7 @@ def distil(
             teacher=teacher.logits,
             inside=teacher.inside,
             mix=mix,
+            adversary=adversary,
             after_epoch=after_epoch,
         )
         run.seconds["distil"] = time.perf_counter() - started
@@ -320,6 +335,7 @@ def _quantise(
             teacher=teacher.logits,
             inside=teacher.inside,
             mix=mix,
+            adversary=adversarial.make(recipe.adversarial, recipe.distill, data),
         )
         integer = to_integer(quantised.trained(), qparams)
         run.seconds["quantise"] = time.perf_counter() - started

@@ -31,6 +31,7 @@ _OPTIONAL = {
     "transformers": "teachers hf:NAME: pip install 'edgedistill[hf]'",
     "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
     "soundfile": "clips in FLAC, and wav files other than 16-bit PCM: pip install 'edgedistill[audio]'",
+    "pyautoattack": "AutoAttack on finished students: pip install 'edgedistill[adversarial]'",
     "pyserial": "boards on a serial line: pip install 'edgedistill[serial]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }

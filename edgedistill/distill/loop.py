@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgedistill.data.types import ImageData
 from edgedistill.distill import precision
+from edgedistill.distill.adversarial import Adversary
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.mix import Batch, LossMix, simple
 from edgedistill.distill.optimisers import OPTIMISERS
@@ -89,6 +90,7 @@ def fit(
     teacher: Logits | None = None,
     inside: Inside | None = None,
     mix: LossMix | None = None,
+    adversary: Adversary | None = None,
     after_epoch: AfterEpoch | None = None,
 ) -> tuple[EpochLog, ...]:
     """Trains ``net`` in place and leaves averaged weights in it.
@@ -106,6 +108,7 @@ def fit(
             ``views`` don't hold.
         mix: the losses, trained in place along with ``net``; None: Hinton's, or the labels
             alone without a teacher.
+        adversary: changes every batch and gives the losses then; ``mix`` says what the teacher is asked.
         after_epoch: is told of each epoch once its checkpoint is kept; what it raises ends the training.
 
     Raises:
@@ -145,9 +148,12 @@ def fit(
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            with precision.autocast(state.precision), watching(net, mix.student_layers) as layers:
-                out = net(x)
-            parts = mix(out.float(), layers, known, rising)
+            if adversary is not None:
+                parts = adversary(net, x, known, state.precision)
+            else:
+                with precision.autocast(state.precision), watching(net, mix.student_layers) as layers:
+                    out = net(x)
+                parts = mix(out.float(), layers, known, rising)
             loss = torch.stack(list(parts.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
