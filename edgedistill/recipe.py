@@ -138,7 +138,7 @@ class AdversarialSection(_Section):
     step: float | None = Field(None, gt=0, le=255)  # of an attack, of 0..255; None: a quarter of epsilon
     steps: int = Field(10, ge=1)  # of the attack on a batch in training
     clean_weight: float = Field(1 / 6, ge=0, le=1)  # rslad: of unchanged images (Zi et al. 2021, section 3.3)
-    images: int | None = Field(None, ge=0)  # test images to attack; None: 1000, or none without a method
+    images: int | None = Field(None, ge=0)  # test images to attack; None: 200, or none without a method
     attack_steps: int = Field(20, ge=1)  # of PGD on the finished student
     autoattack: bool = True  # beside PGD
 
@@ -147,7 +147,7 @@ class AdversarialSection(_Section):
         """How many test images the finished student is attacked on, at most."""
         if self.images is not None:
             return self.images
-        return 0 if self.method == "none" else 1000
+        return 0 if self.method == "none" else 200
 
     @property
     def step_size(self) -> float:

@@ -134,13 +134,13 @@ def _undisturbed() -> Iterator[None]:
 
 
 def inside(moved: Tensor, pixels: Tensor, epsilon: float) -> Tensor:
-    """``moved`` held to the ball and to 0..1, whatever an attack gave: a value that is no number goes back."""
+    """``moved`` held to the ball and to 0..1, whatever it is: what is no number goes back."""
     moved = torch.where(moved.isfinite(), moved, pixels)
     return torch.clamp(moved, (pixels - epsilon).clamp_min(0), (pixels + epsilon).clamp_max(1))
 
 
 def whole(moved: Tensor, images_NHWC: NDArray[np.uint8], epsilon: int) -> NDArray[np.uint8]:
-    """``moved`` in whole pixels, as an int8 input takes them, at most ``epsilon`` of 0..255 from the images."""
+    """``moved`` in whole pixels, as an int8 input takes them, at most ``epsilon`` from the images."""
     near = np.rint(moved.permute(0, 2, 3, 1).numpy() * 255.0).astype(np.int64)
     original = images_NHWC.astype(np.int64)
     return np.clip(near, original - epsilon, original + epsilon).clip(0, 255).astype(np.uint8)

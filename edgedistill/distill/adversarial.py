@@ -1,6 +1,6 @@
 """Trains against an attacker: PGD on every batch, and the losses of adversarial distillation."""
 
-# Shapes: pixels are [N,C,H,W] of 0..1, x the network's input (pixel of 0..255 - 128) / 64, logits [N,classes].
+# Shapes: pixels are [N,C,H,W] of 0..1, x the network's input, (255 pixels - 128) / 64, logits [N,classes].
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ class Adversary:
             return {"adversarial": hard_labels(answer(moved), batch.labels)}
         assert batch.soft is not None, "ARD and RSLAD learn from a teacher"
         if self.section.method == "ard":
-            return ard(
-                answer(moved), answer(x), batch.soft, batch.labels, self.temperature, self.alpha
-            )
+            return ard(answer(moved), answer(x), batch.soft, batch.labels, self.temperature, self.alpha)
         return rslad(answer(moved), answer(x), batch.soft, self.section.clean_weight)
 
     def _moved(self, answer: Callable[[Tensor], Tensor], pixels: Tensor, batch: Batch) -> Tensor:
