@@ -22,7 +22,8 @@ from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.errors import TeacherError
+from edgedistill.distill import adversarial
+from edgedistill.errors import InputError, TeacherError
 from edgedistill.recipe import Recipe
 from edgedistill.record import EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
@@ -106,6 +107,12 @@ def teach(
     import torch
 
     recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
+    if recipe.adversarial.method not in ("none", "pgd"):
+        raise InputError(
+            f"a teacher learns from labels, {recipe.adversarial.method!r} from a teacher",
+            where="adversarial.method",
+            fix='adversarial.method = "pgd" makes a robust teacher from labels',
+        )
     hard = recipe.distill.model_copy(update={"alpha": 0.0, "views": 0, "losses": ()})
     recipe = recipe.model_copy(update={"distill": hard})
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())
@@ -245,6 +252,8 @@ def _save(net: nn.Module, path: Path) -> None:
 def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int, examples: str) -> str:
     seconds = sum(log.seconds for log in record.epochs)
     choices, before = recipe.distill, beginner.before
+    attacked = recipe.adversarial.method == "pgd"
+    against = f" on images changed by PGD within {recipe.adversarial.epsilon}/255" if attacked else ""
     h, w, c = record.image_shape
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (before.mean, before.std))
     rows = {
@@ -253,7 +262,7 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
         "input": f"{h} x {w} x {c} pixels 0..255, `(x / 255 - mean) / std` with mean {mean}, std {std}",
         "file": f"`{_WEIGHTS}`, {record.size_bytes:,} bytes, float32, sha256 {record.sha256}",
         "data": f"{record.data}, {train:,} training {examples}",
-        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, hard labels, "
+        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, hard labels{against}, "
         f"seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
         "accuracy": f"{record.accuracy:.4f} of {record.test_examples:,} test {examples} that it did not see; "
         f"calibration error {record.ece:.4f}",
@@ -268,6 +277,7 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
 def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:
     told = recipe.model_dump_json(include={"seed", "data", "distill", "teacher"})
     parts = {"recipe": told, "data": data.fingerprint, "weights": begun}
+    parts.update(adversarial.identity(recipe.adversarial))
     return key("teach", {**parts, "version": edgedistill.__version__})
 
 
