@@ -262,8 +262,8 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
         "input": f"{h} x {w} x {c} pixels 0..255, `(x / 255 - mean) / std` with mean {mean}, std {std}",
         "file": f"`{_WEIGHTS}`, {record.size_bytes:,} bytes, float32, sha256 {record.sha256}",
         "data": f"{record.data}, {train:,} training {examples}",
-        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, hard labels{against}, "
-        f"seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
+        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, "
+        f"hard labels{against}, seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
         "accuracy": f"{record.accuracy:.4f} of {record.test_examples:,} test {examples} that it did not see; "
         f"calibration error {record.ece:.4f}",
     }
