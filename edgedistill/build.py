@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
-from edgedistill import datafree, students, succession, target, tasks
+from edgedistill import datafree, robustness, students, succession, target, tasks
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8, to_real
 from edgedistill.bench.files import sha256_of
 from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run, deliver, inputs_hash
+from edgedistill.distill import adversarial, parallel
 from edgedistill.distill import mix as mixes
-from edgedistill.distill import parallel
 from edgedistill.distill.evaluate import top1
 from edgedistill.distill.loop import AfterEpoch, Schedule, fit
 from edgedistill.errors import InputError
@@ -66,7 +66,8 @@ def build(
         InputError: something of the user's cannot be used (nothing has been trained then).
         ParityError: a runtime answers differently from the interpreter.
     """
-    recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
+    recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
+    robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
@@ -116,11 +117,22 @@ def build(
         accuracy = parallel.once(_float_accuracy, float_graph, data, report)
         if recipe.bench.baseline:
             accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
+        attacked = parallel.once(robustness.attack, run, data, float_graph, integer)
         run.hashes["inputs"] = inputs
         result = {}
         for device in targets:
             made = done[device.name] or parallel.once(
-                deliver, run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
+                deliver,
+                run,
+                device,
+                out,
+                data,
+                teacher,
+                accuracy,
+                float_graph,
+                integer,
+                (*epochs, *more),
+                robustness=attacked,
             )
             result[device.name] = made
         return result
@@ -260,6 +272,7 @@ def distil(
     torch.manual_seed(run.recipe.seed)
     net = spec.build(len(data.labels), data.image_shape[2])
     mix = mixes.make(choices, net, teacher, data, run.recipe.seed)
+    adversary = adversarial.make(run.recipe.adversarial, choices, data)
     name = run.stage_key(
         "distill",
         data=data.fingerprint,
@@ -268,6 +281,7 @@ def distil(
         distill=choices.model_dump_json(),
         augment=",".join(run.recipe.data.augmentations),
         seed=str(run.recipe.seed),
+        **adversarial.identity(run.recipe.adversarial),
     )
     found = run.store.find("distill", name)
     if found is None:
@@ -303,6 +317,7 @@ def distil(
             inside=teacher.inside,
             knowing=teacher.knowing,
             mix=mix,
+            adversary=adversary,
             after_epoch=after_epoch,
         )
         run.seconds["distil"] = time.perf_counter() - started
@@ -388,6 +403,7 @@ def _quantise(
             inside=teacher.inside,
             knowing=teacher.knowing,
             mix=mix,
+            adversary=adversarial.make(recipe.adversarial, recipe.distill, data),
         )
         integer = to_integer(quantised.trained(), qparams)
         run.seconds["quantise"] = time.perf_counter() - started

@@ -30,7 +30,7 @@ from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.recipe import Recipe
-from edgedistill.record import Accuracy, Ancestor, Artifact, BuildRecord, EpochLog
+from edgedistill.record import Accuracy, Ancestor, Artifact, BuildRecord, EpochLog, Robustness
 from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
@@ -92,6 +92,8 @@ def deliver(
     float_graph: Graph,
     integer: Graph,
     epochs: tuple[EpochLog, ...],
+    *,
+    robustness: Robustness | None = None,
 ) -> BuildRecord:
     """Exports, verifies, measures and publishes OUT/<target>."""
     recipe, reporter = run.recipe, run.reporter
@@ -170,6 +172,7 @@ def deliver(
             parity=proofs,
             measurements=measurements,
             epochs=epochs,
+            robustness=robustness,
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),

@@ -148,6 +148,34 @@ class DistillSection(_Section):
     generations: int | None = Field(None, ge=2, le=20, exclude_if=_unset)  # each is the next one's teacher
 
 
+class AdversarialSection(_Section):
+    """Training against changed pixels, and attacks on the finished student: see distill.adversarial.
+
+    A change is at most ``epsilon`` of 0..255 in every value of an image (L-infinity).
+    """
+
+    method: Literal["none", "ard", "rslad", "pgd"] = "none"
+    epsilon: int = Field(8, ge=0, le=255)  # whole, because an int8 input takes whole pixels
+    step: float | None = Field(None, gt=0, le=255)  # of an attack, of 0..255; None: a quarter of epsilon
+    steps: int = Field(10, ge=1)  # of the attack on a batch in training
+    clean_weight: float = Field(1 / 6, ge=0, le=1)  # rslad: of unchanged images (Zi et al. 2021, section 3.3)
+    images: int | None = Field(None, ge=0)  # test images to attack; None: 200, or none without a method
+    attack_steps: int = Field(20, ge=1)  # of PGD on the finished student
+    autoattack: bool = True  # beside PGD
+
+    @property
+    def attacked_images(self) -> int:
+        """How many test images the finished student is attacked on, at most."""
+        if self.images is not None:
+            return self.images
+        return 0 if self.method == "none" else 200
+
+    @property
+    def step_size(self) -> float:
+        """Of an attack, of 0..255."""
+        return self.epsilon / 4 if self.step is None else self.step
+
+
 class QuantiseSection(_Section):
     """The int8 training, teacher still in the loop."""
 
@@ -185,6 +213,7 @@ class Recipe(_Section):
     teachers: tuple[MemberSection, ...] | None = Field(None, exclude_if=_unset)
     student: StudentSection = StudentSection()
     distill: DistillSection = DistillSection()
+    adversarial: AdversarialSection = AdversarialSection()
     quantise: QuantiseSection = QuantiseSection()
     export: ExportSection = ExportSection()
     bench: BenchSection = BenchSection()
@@ -260,9 +289,9 @@ def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
     return ("c", "onnx", "tflite") if device.wants("c") else ("onnx", "tflite", "coreml")
 
 
-def to_toml(recipe: Recipe) -> str:
+def to_toml(recipe: Recipe, *, leave_out: frozenset[str] = frozenset()) -> str:
     """The recipe with every default written out; ``load`` gives the same recipe back."""
-    values = recipe.model_dump(mode="json", exclude_none=True)
+    values = recipe.model_dump(mode="json", exclude_none=True, exclude=set(leave_out))
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, section in values.items():
         if isinstance(section, dict) and section:
@@ -272,7 +301,9 @@ def to_toml(recipe: Recipe) -> str:
 
 def sha256(recipe: Recipe) -> str:
     """Of the resolved recipe: two files that say the same have the same hash."""
-    return hashlib.sha256(to_toml(recipe).encode()).hexdigest()
+    unused = recipe.adversarial == AdversarialSection()  # as before there was this section
+    leave_out = frozenset({"adversarial"} if unused else ())
+    return hashlib.sha256(to_toml(recipe, leave_out=leave_out).encode()).hexdigest()
 
 
 def json_schema() -> dict[str, Any]:

@@ -127,6 +127,27 @@ class GraphSummary(_Value):
     arena: tuple[Placement, ...] = ()  # where each tensor lies, and when
 
 
+class Attacked(_Value):
+    """Shares 0..1 of the attacked test images that are answered rightly all the same."""
+
+    attack: str  # "none", "pgd-20", "autoattack"
+    student_float: float  # under the attack on the float student
+    student_int8: float  # of the integer graph, under the attack on its own arithmetic, in whole pixels
+    transferred: float  # of the integer graph, on the images found on the float student, in whole pixels
+    only_float: int  # images on which the float student alone is fooled
+    only_int8: int
+
+
+class Robustness(_Value):
+    """What attackers who may change every value of an image by ``epsilon`` of 0..255 achieve."""
+
+    epsilon: int
+    images: int
+    attacks: tuple[Attacked, ...]  # the first is none
+    autoattack: str | None = None  # package, version and its parts; None: not run
+    seconds: float
+
+
 class BuildRecord(_Value):
     """record.json."""
 
@@ -150,6 +171,7 @@ class BuildRecord(_Value):
     parity: tuple[Parity, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     epochs: tuple[EpochLog, ...] = ()
+    robustness: Robustness | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     lineage: tuple[Ancestor, ...] = ()  # in their order

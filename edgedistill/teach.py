@@ -21,8 +21,8 @@ from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.distill import parallel
-from edgedistill.errors import TeacherError
+from edgedistill.distill import adversarial, parallel
+from edgedistill.errors import InputError, TeacherError
 from edgedistill.recipe import Recipe
 from edgedistill.record import EpochLog
 from edgedistill.reporter import Reporter
@@ -107,6 +107,12 @@ def teach(
     import torch
 
     recipe = tasks.resolved(recipe, data_sets.task_of(recipe.data.source))
+    if recipe.adversarial.method not in ("none", "pgd"):
+        raise InputError(
+            f"a teacher learns from labels, {recipe.adversarial.method!r} from a teacher",
+            where="adversarial.method",
+            fix='adversarial.method = "pgd" makes a robust teacher from labels',
+        )
     alone = {"alpha": 0.0, "views": 0, "losses": (), "assistants": None, "generations": None}
     hard = recipe.distill.model_copy(update=alone)
     recipe = recipe.model_copy(update={"distill": hard})
@@ -245,6 +251,8 @@ def _save(net: nn.Module, path: Path) -> None:
 def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int, examples: str) -> str:
     seconds = sum(log.seconds for log in record.epochs)
     choices, before = recipe.distill, beginner.before
+    attacked = recipe.adversarial.method == "pgd"
+    against = f" on images changed by PGD within {recipe.adversarial.epsilon}/255" if attacked else ""
     h, w, c = record.image_shape
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (before.mean, before.std))
     rows = {
@@ -253,8 +261,8 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
         "input": f"{h} x {w} x {c} pixels 0..255, `(x / 255 - mean) / std` with mean {mean}, std {std}",
         "file": f"`{_WEIGHTS}`, {record.size_bytes:,} bytes, float32, sha256 {record.sha256}",
         "data": f"{record.data}, {train:,} training {examples}",
-        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, hard labels, "
-        f"seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
+        "training": f"{len(record.epochs)} epochs of {choices.optimiser}, rate {choices.lr:g}, "
+        f"hard labels{against}, seed {recipe.seed}; {seconds:.0f} s on {record.machine}",
         "accuracy": f"{record.accuracy:.4f} of {record.test_examples:,} test {examples} that it did not see; "
         f"calibration error {record.ece:.4f}",
     }
@@ -268,6 +276,7 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
 def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:
     told = recipe.model_dump_json(include={"seed", "data", "distill", "teacher"})
     parts = {"recipe": told, "data": data.fingerprint, "weights": begun}
+    parts.update(adversarial.identity(recipe.adversarial))
     return key("teach", {**parts, "version": edgedistill.__version__})
 
 

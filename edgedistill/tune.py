@@ -22,6 +22,7 @@ from edgedistill.build import distil, load_data, trace_student
 from edgedistill.data.split import thin_out
 from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run
+from edgedistill.distill import adversarial
 from edgedistill.errors import GateError, InputError
 from edgedistill.evidence import Evidence, Searched, Trial
 from edgedistill.recipe import Recipe
@@ -75,7 +76,7 @@ def tune(
     _check_numbers(trials, timeout_s, epochs, share)
     succession.refuse(recipe, "tune")
     started = time.monotonic()
-    recipe = tasks.resolved(recipe, task := data_sets.task_of(recipe.data.source))
+    recipe = adversarial.resolved(tasks.resolved(recipe, task := data_sets.task_of(recipe.data.source)))
     epochs = epochs or max(LEAST_EPOCHS, round(recipe.distill.epochs / SHORTER))
     ranges = space(recipe, task, search)
     run = Run(recipe, Store(out / ".cache"), reporter or QuietReporter())

@@ -12,7 +12,7 @@ from torch import nn
 from edgedistill import data as data_sets
 from edgedistill import teachers
 from edgedistill.bench.files import sha256_of
-from edgedistill.errors import TeacherError, UnknownNameError
+from edgedistill.errors import InputError, TeacherError, UnknownNameError
 from edgedistill.recipe import TeacherSection
 from edgedistill.reporter import QuietReporter
 from edgedistill.teach import TeacherRecord, choose, teach
@@ -140,3 +140,12 @@ def test_every_family_can_be_built_and_the_user_overrides_its_training() -> None
         assert begun.spec(Path("w.safetensors")).startswith("w.safetensors@edgedistill.teachers.")
     _, recipe = choose("digits", {"distill.lr": 0.5})
     assert (recipe.distill.lr, recipe.distill.optimiser, recipe.distill.epochs) == (0.5, "adamw", 60)
+
+
+def test_a_teacher_is_made_robust_from_labels_alone(tmp_path: Path) -> None:
+    keys = {**TINY, "distill.epochs": 1, "adversarial.method": "pgd", "adversarial.steps": 1}
+    family, recipe = choose("digits", keys)
+    teach(recipe, family, tmp_path)
+    assert "changed by PGD within 8/255" in (tmp_path / "card.md").read_text()
+    with pytest.raises(InputError, match="a teacher learns from labels, 'rslad' from a teacher"):
+        teach(choose("digits", {**TINY, "adversarial.method": "rslad"})[1], family, tmp_path)

@@ -32,6 +32,7 @@ _OPTIONAL = {
     "tensorflow": "teachers keras:FILE: pip install 'edgedistill[tensorflow]'",
     "soundfile": "clips in FLAC, and wav files other than 16-bit PCM: pip install 'edgedistill[audio]'",
     "accelerate": "training on several processes or GPUs: pip install 'edgedistill[scale]'",
+    "pyautoattack": "AutoAttack on finished students: pip install 'edgedistill[adversarial]'",
     "pyserial": "boards on a serial line: pip install 'edgedistill[serial]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }

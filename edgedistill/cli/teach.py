@@ -14,7 +14,7 @@ from edgedistill.errors import InputError
 if TYPE_CHECKING:
     from edgedistill.teach import TeacherRecord
 
-_USED = ("data", "distill", "teacher", "seed", "trust")
+_USED = ("adversarial", "data", "distill", "teacher", "seed", "trust")
 _OF_STUDENTS = (
     "distill.alpha",
     "distill.cache_features",

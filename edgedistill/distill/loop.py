@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgedistill.data.types import ImageData
 from edgedistill.distill import parallel, precision
+from edgedistill.distill.adversarial import Adversary
 from edgedistill.distill.evaluate import to_input, top1
 from edgedistill.distill.mix import Batch, LossMix, simple
 from edgedistill.distill.mixup import mixed
@@ -92,6 +93,7 @@ def fit(
     inside: Inside | None = None,
     knowing: Knowing | None = None,
     mix: LossMix | None = None,
+    adversary: Adversary | None = None,
     after_epoch: AfterEpoch | None = None,
 ) -> tuple[EpochLog, ...]:
     """Trains ``net`` in place and leaves averaged weights in it.
@@ -110,6 +112,7 @@ def fit(
         knowing: the teacher where it has a use for the batch's labels; of mixed images it is told none.
         mix: the losses, trained in place along with ``net``; None: Hinton's, or the labels
             alone without a teacher.
+        adversary: changes every batch and gives the losses then; ``mix`` says what the teacher is asked.
         after_epoch: is told of each epoch once its checkpoint is kept; what it raises ends the training.
 
     Raises:
@@ -153,15 +156,18 @@ def fit(
             lr = learning_rate(schedule, state.step, per_epoch * schedule.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            with (
-                precision.autocast(state.precision, team.device.type),
-                watching(net, mix.student_layers) as layers,
-                team.forward(state.step),
-            ):
-                out = net(x)
-            count = len(known.labels)
-            layers = {name: team.whole(value, count) for name, value in layers.items()}
-            parts = mix(team.whole(out.float(), count), layers, known, rising)
+            if adversary is not None:
+                parts = adversary(net, x, known, state.precision)
+            else:
+                with (
+                    precision.autocast(state.precision, team.device.type),
+                    watching(net, mix.student_layers) as layers,
+                    team.forward(state.step),
+                ):
+                    out = net(x)
+                count = len(known.labels)
+                layers = {name: team.whole(value, count) for name, value in layers.items()}
+                parts = mix(team.whole(out.float(), count), layers, known, rising)
             loss = torch.stack(list(parts.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

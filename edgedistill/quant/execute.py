@@ -85,7 +85,7 @@ class GraphNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.qparams is not None:
             q = self.qparams[self.graph.inputs[0]]
-            x = torch.clamp(torch.round(x / float(q.scale[0])), -128 - q.zero_point, 127 - q.zero_point)
+            x = torch.clamp(_round(x / float(q.scale[0])), -128 - q.zero_point, 127 - q.zero_point)
         values: dict[str, Tensor] = {self.graph.inputs[0]: x}
         last_use = {name: i for i, op in enumerate(self.graph.ops) for name in op.inputs}
         for i, op in enumerate(self.graph.ops):
@@ -174,20 +174,39 @@ class GraphNet(nn.Module):
     def _requantised(self, op: Op, x: Tensor, q_y: QParams) -> Tensor:
         """f32(acc) * M, before rounding."""
         assert self.qparams is not None
-        w, b = self._parameters_of(op)
-        s_x, s_y = (torch.from_numpy(q.scale).to(w.device) for q in (self.qparams[op.inputs[0]], q_y))
-        with torch.no_grad():
-            s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
-            s_b = s_x * s_w
-            multiplier = s_b / s_y
-        w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
-        b_int = _round(b.double() / s_b.double())
-        bound = w[0].numel() * 127 * 255 + float(b_int.detach().abs().max())
+        s_x, s_y = (torch.from_numpy(q.scale).to(x.device) for q in (self.qparams[op.inputs[0]], q_y))
+        w_int, b_int, s_w = self._whole(op, s_x)
+        multiplier = s_x * s_w / s_y
+        bound = w_int[0].numel() * 127 * 255 + float(b_int.detach().abs().max())
         if bound < _EXACT_FLOAT32:
             acc = self._linear(op, x, w_int, b_int.float())
         else:
             acc = self._linear(op, x.double(), w_int.double(), b_int).float()
         return acc * (multiplier.view(1, -1, 1, 1) if acc.ndim == 4 else multiplier)
+
+    def _whole(self, op: Op, s_x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """int8 weights as float32, int32 biases as float64, and the weights' scales [C]."""
+        w, b = self._parameters_of(op)
+        with torch.no_grad():
+            s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
+            s_b = s_x * s_w
+        w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
+        return w_int, _round(b.double() / s_b.double()), s_w
+
+
+class Shadow(GraphNet):
+    """A finished integer graph with gradients to its input: what it answers is what the graph answers."""
+
+    def __init__(self, integer: Graph) -> None:
+        quants = {name: integer.tensors[name].quant for name in integer.activations()}
+        super().__init__(integer, {name: quant for name, quant in quants.items() if quant is not None})
+        self.requires_grad_(False)
+
+    def _whole(self, op: Op, s_x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        w, b = (self.graph.tensors[name] for name in op.inputs[1:])
+        assert w.quant is not None and b.data is not None
+        bias = torch.from_numpy(b.data.astype(np.float64))  # float32 would round large ones
+        return self._parameters_of(op)[0], bias, torch.from_numpy(w.quant.scale)
 
 
 def _key(op: Op) -> str:

@@ -19,6 +19,8 @@ def table(records: Sequence[BuildRecord]) -> Group:
     from rich.console import Group
 
     parts = [_figures(records)]
+    if any(record.robustness for record in records):
+        parts.append(_attacks(records))
     if any(record.parity for record in records):
         parts.append(_runtimes(records))
     return Group(*parts)
@@ -45,6 +47,22 @@ def _figures(records: Sequence[BuildRecord]) -> Table:
             _speed(record),
             _same(record.parity),
         )
+    return out
+
+
+def _attacks(records: Sequence[BuildRecord]) -> Table:
+    """The same for every target of a build: one student is attacked."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    made = next(record.robustness for record in records if record.robustness is not None)
+    out.add_column(f"attack within {made.epsilon}/255, {made.images:,} images", overflow="fold")
+    for name in ("float32", "int8", "only float32 fooled", "only int8"):
+        out.add_column(name, justify="right")
+    for row in made.attacks:
+        shares = people.percent(row.student_float), people.percent(row.student_int8)
+        out.add_row(row.attack, *shares, str(row.only_float), str(row.only_int8))
     return out
 
 

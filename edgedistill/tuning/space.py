@@ -73,12 +73,16 @@ def _softened(recipe: Recipe, _: str) -> Range | None:
     """From 1 to 20, where a loss takes the recipe's temperature."""
     from edgedistill.distill.mix import reads_temperature
 
+    if recipe.adversarial.method == "rslad":  # has none
+        return None
     return Span(1.0, 20.0, log=True) if reads_temperature(recipe.distill) else None
 
 
 def _shared(recipe: Recipe, _: str) -> Range | None:
     """Where labels and teacher share the loss."""
-    return Span(0.0, 1.0, log=False) if recipe.distill.alpha and not recipe.distill.losses else None
+    if recipe.distill.losses or recipe.adversarial.method == "rslad":
+        return None
+    return Span(0.0, 1.0, log=False) if recipe.distill.alpha else None
 
 
 def _views(recipe: Recipe, _: str) -> Range | None:
