@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
 from edgedistill import datafree, students, target, tasks, teachers
+from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
@@ -64,6 +65,7 @@ def build(
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
+    recipes.check_family(recipe, targets)
     check_writable(out)
     with run.store.lock():
         if fresh:
@@ -73,13 +75,13 @@ def build(
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
-            fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            needs = fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
             data, test_identity = datafree.data_set(run, section, spec, plan), plan.test_identity
             for text in data.warnings:
                 run.warn(text)
         else:
             data = load_data(run, spec.resolution)
-            fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
+            needs = fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
         teacher = teachers.load(
             recipe.teacher, classes=len(data.labels), image_shape=data.image_shape, trust=recipe.trust
         )
@@ -104,7 +106,16 @@ def build(
         result = {}
         for device in targets:
             made = done[device.name] or deliver(
-                run, device, out, data, teacher, accuracy, float_graph, integer, (*epochs, *more)
+                run,
+                device,
+                out,
+                data,
+                teacher,
+                accuracy,
+                float_graph,
+                integer,
+                (*epochs, *more),
+                needs[device.name].flash,
             )
             result[device.name] = made
         return result

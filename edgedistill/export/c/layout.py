@@ -99,7 +99,7 @@ def by_pairs(matrix: Int8) -> Int8:
 
 
 def by_fours(matrix: Int8) -> Int8:
-    """[O, K] for ``edge_dense``: per block of four channels, four products of each in turn, then what is left.
+    """[O, K] for ``edge_dense``: per block of four channels, four products of each in turn, then the rest.
 
     The last ``O % 4`` channels follow as plain rows. Of a block's turns Helium reads 64 bytes at once:
     zeros follow where the last block is shorter.
