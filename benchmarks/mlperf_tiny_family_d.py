@@ -1,4 +1,4 @@
-"""MLPerf Tiny's four networks as C of family D beside LiteRT's reference kernels, and their flash as planned and linked.
+"""MLPerf Tiny's four networks as C of family D beside LiteRT's reference kernels, and flash planned and linked.
 
     python benchmarks/mlperf_tiny_family_d.py FOLDER [--inputs 32]
 
@@ -60,7 +60,8 @@ def main() -> None:
             parts = f"code {plan.code_bytes:,}, weights {plan.weight_bytes:,}, tables {plan.table_bytes:,}"
             difference = linked / plan.total_bytes - 1
             print(
-                f"{name}, family {family}: planned {plan.total_bytes:,} ({parts}), linked {linked:,} ({difference:+.2%})"
+                f"{name}, family {family}: planned {plan.total_bytes:,} ({parts}), "
+                f"linked {linked:,} ({difference:+.2%})"
             )
 
 
