@@ -1,8 +1,8 @@
-"""MLPerf Tiny's four networks as C of family D beside LiteRT's reference kernels, and flash planned and linked.
+"""MLPerf Tiny's networks as C of family D beside LiteRT's reference kernels, and flash planned and linked.
 
     python benchmarks/mlperf_tiny_family_d.py FOLDER [--inputs 32]
 
-FOLDER holds the four int8 .tflite files. The C runs on this machine; flash is of a Cortex-M4, in both families.
+FOLDER holds the four int8 .tflite files. The C runs here; flash is of a Cortex-M4, in both families.
 """
 
 from __future__ import annotations
