@@ -24,7 +24,7 @@ from edgedistill import target
 from edgedistill.bench.emulated import with_random
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import golden, ops, plan, serial
+from edgedistill.ir import golden, plan, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.runners import cortex_m
 from edgedistill.target import Target
@@ -32,27 +32,12 @@ from edgedistill.target import Target
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 
 
-def weight_bytes(graph: Graph) -> int:
-    """Kernels, biases and scales of the network's own weighted layers: what a flatbuffer holds of them."""
-    found: dict[str, int] = {}
-    for op in graph.ops:
-        weighted = isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected)
-        if weighted and not getattr(op.attrs, "constant", False):
-            kernel = graph.tensors[op.inputs[1]]
-            assert kernel.quant is not None
-            scale = kernel.quant.scale
-            one_for_all = bool((scale == scale[0]).all())  # readers repeat a scale per tensor
-            found[op.inputs[1]] = kernel.size_bytes + (scale[:1] if one_for_all else scale).nbytes
-            found[op.inputs[2]] = graph.tensors[op.inputs[2]].size_bytes
-    return sum(found.values())
-
-
 def measure(graph: Graph, device: Target, inputs: NDArray[np.int8], folder: Path) -> dict[str, Any]:
     """What one inference takes, and on how many inputs the outputs are the interpreter's."""
     c.write(graph, Metadata("bench", "Under test.", graph.labels, 1.0, 0, "0"), folder / "c")
     inputs, expected = with_random(graph, inputs, len(inputs))
     found = cortex_m.run(folder / "c", device, inputs, more=WARNINGS, keep=folder)
-    weights, macs = weight_bytes(graph), sum(plan.macs(graph).values())
+    weights, macs = plan.network_bytes(graph), sum(plan.macs(graph).values())
     most = max(found.instructions)
     return {
         "how": "emulated",

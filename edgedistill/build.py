@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
 from edgedistill import datafree, robustness, students, succession, target, tasks
+from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8, to_real
 from edgedistill.bench.files import sha256_of
@@ -73,6 +74,7 @@ def build(
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     succession.chain(recipe, spec)
+    recipes.check_family(recipe, targets)
     parallel.once(check_writable, out)
     with parallel.led(run.store.lock()):
         if fresh:
@@ -88,13 +90,13 @@ def build(
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
-            fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            needs = fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
             data, test_identity = datafree.data_set(run, section, spec, plan), plan.test_identity
             for text in data.warnings:
                 run.warn(text)
         else:
             data = load_data(run, spec.resolution)
-            fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
+            needs = fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
         with parallel.leader_first():  # what is downloaded, is once
             teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
@@ -132,6 +134,7 @@ def build(
                 float_graph,
                 integer,
                 (*epochs, *more),
+                needs[device.name].flash,
                 robustness=attacked,
             )
             result[device.name] = made

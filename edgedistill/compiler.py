@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +23,19 @@ from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
 from edgedistill.bench.summary import summary
 from edgedistill.errors import BudgetError, EdgeDistillError, InputError, ParityError
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, c
 from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan, serial, verify
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 from edgedistill.read import read
-from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity
+from edgedistill.recipe import no_c
+from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity, PlannedFlash
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
+from edgedistill.sizing.flash import planned
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
 
@@ -73,6 +77,7 @@ def compile_model(
     *,
     target: Target | None = None,
     inputs: int = 16,
+    family: Family = "F",
     reporter: Reporter | None = None,
 ) -> Compiled:
     """Reads ``model``, prints it in every format, compares every runtime, and publishes ``out``.
@@ -81,17 +86,21 @@ def compile_model(
         formats: keys of EXPORTERS.
         target: whose memory the network has to fit.
         inputs: random golden inputs, through every runtime.
+        family: of the C files' arithmetic; the other formats are of family F.
 
     Raises:
-        InputError: the file is no network that can be compiled.
+        InputError: the file is no network that can be compiled, or a family is chosen without C.
+        UnsupportedOpError: operators that C lacks in this family.
         BudgetError: the network does not fit the target; nothing was written.
     """
     reporter = reporter or QuietReporter()
     started = time.perf_counter()
+    if family != "F" and "c" not in formats:
+        raise no_c(family, "--family")
     loaded = read(model)
     graph = _one_way(loaded.graph, model)
     reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
-    _fits(graph, target, formats)
+    _fits(graph, target, formats, family)
     check_writable(out.absolute().parent)
     seconds = {"read": time.perf_counter() - started}
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
@@ -101,12 +110,14 @@ def compile_model(
         started = time.perf_counter()
         meta = _metadata(graph, model)
         for name in formats:
-            EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
+            if name != "c":
+                EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
         x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
         golden.save(vectors, folder / "golden.npz")
         if "c" in formats:
-            project.write(graph, meta, vectors, EXPORTERS["c"].path(folder))
+            c.write(graph, meta, EXPORTERS["c"].path(folder), family)
+            project.write(graph, meta, vectors, EXPORTERS["c"].path(folder), family)
             board.write(EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
         if graph.labels:
@@ -115,10 +126,13 @@ def compile_model(
         _fits_flash(folder, formats, target)
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
-        proofs = parity(graph, folder, x)
+        with ThreadPoolExecutor(1) as beside:  # the device's compiler works while runtimes are proven
+            planning = beside.submit(_plan_flash, graph, target, formats, family)
+            proofs = parity(graph, folder, x)
+            flash = planning.result()
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
         seconds["verify"] = time.perf_counter() - started
-        made = _record(graph, model, meta, folder, target, proofs, notes, seconds)
+        made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash)
         records.save(made, folder / "record.json")
         publish(folder, out)
     for note in notes:
@@ -144,12 +158,19 @@ def _one_way(graph: Graph, model: Path) -> Graph:
     return graph.replace(name=model.stem)  # converters call every network "main"
 
 
-def _fits(graph: Graph, target: Target | None, formats: Sequence[str]) -> None:
+def _plan_flash(
+    graph: Graph, target: Target | None, formats: Sequence[str], family: Family
+) -> PlannedFlash | None:
+    return planned(graph, target, family=family) if target is not None and "c" in formats else None
+
+
+def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: Family) -> None:
     """Before anything is written: activations in RAM, constants and code in flash."""
     if target is None:
         return
     as_c = "c" in formats
-    found = fits.needs(graph, as_c=as_c, device=target if target.flash_bytes is not None else None)
+    limited = target if target.flash_bytes is not None else None
+    found = fits.needs(graph, as_c=as_c, device=limited, family=family)
     if target.ram_bytes is not None and found.ram_bytes > target.ram_bytes.value:
         what = "arena and stack need" if as_c else "the activations need"
         _too_large(target, what, found.ram_bytes, "RAM", target.ram_bytes.value)
@@ -230,8 +251,12 @@ def _record(
     proofs: tuple[Parity, ...],
     notes: tuple[str, ...],
     seconds: dict[str, float],
+    family: Family,
+    flash: PlannedFlash | None,
 ) -> BuildRecord:
     source: dict[str, object] = {"compile": dict(meta.provenance)}
+    if family != "F":
+        source["export"] = {"family": family}
     return BuildRecord(
         edgedistill_version=edgedistill.__version__,
         target=target.name if target else ANY_TARGET,
@@ -247,7 +272,7 @@ def _record(
         input_scale=meta.input_scale,
         input_zero_point=meta.input_zero_point,
         accuracy=Accuracy(),
-        graph=summary(graph, as_c=EXPORTERS["c"].path(folder).exists()),
+        graph=summary(graph, as_c=EXPORTERS["c"].path(folder).exists(), flash=flash),
         artifacts=_artifacts(folder),
         parity=proofs,
         warnings=notes,

@@ -23,6 +23,7 @@ from edgedistill.data import frontend
 from edgedistill.data.types import ImageData
 from edgedistill.errors import ParityError
 from edgedistill.export import EXPORTERS
+from edgedistill.export import c as c_printer
 from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
 from edgedistill.export.c import project
@@ -30,7 +31,15 @@ from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
 from edgedistill.recipe import Recipe
-from edgedistill.record import Accuracy, Ancestor, Artifact, BuildRecord, EpochLog, Robustness
+from edgedistill.record import (
+    Accuracy,
+    Ancestor,
+    Artifact,
+    BuildRecord,
+    EpochLog,
+    PlannedFlash,
+    Robustness,
+)
 from edgedistill.report import pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
@@ -92,6 +101,7 @@ def deliver(
     float_graph: Graph,
     integer: Graph,
     epochs: tuple[EpochLog, ...],
+    planned: PlannedFlash | None,
     *,
     robustness: Robustness | None = None,
 ) -> BuildRecord:
@@ -110,7 +120,7 @@ def deliver(
         vectors = golden.golden(integer, inputs[:_GOLDEN_INPUTS])
         golden.save(vectors, folder / "golden.npz")
         if "c" in formats:
-            project.write(integer, meta, vectors, EXPORTERS["c"].path(folder))
+            project.write(integer, meta, vectors, EXPORTERS["c"].path(folder), recipe.export.family)
             board.write(EXPORTERS["c"].path(folder))
         (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
         (folder / "labels.txt").write_text(
@@ -139,12 +149,16 @@ def deliver(
             slower = slower_than_float(measurements, integer, recipe.bench.threads)
         if "c" in formats and device.default_runner == "cortex-m":
             reporter.stage("emulate", f"{device.title} in QEMU")
-            x, expected = emulated.with_random(integer, inputs[: recipe.bench.emulated_inputs])
-            on_device = emulated.on_device(folder, device, x, expected, cc=recipe.bench.cc, graph=integer)
+            tried = inputs[: recipe.bench.emulated_inputs]
+            x, expected = emulated.with_random(integer, tried, family=recipe.export.family)
+            on_device = emulated.on_device(
+                folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned
+            )
             proofs = (*proofs, on_device.parity)
             measurements = (*measurements, *on_device.measurements)
         elif "c" in formats and aarch64.architecture(device) is not None:
-            x, expected = emulated.with_random(integer, inputs[: recipe.bench.emulated_inputs])
+            tried = inputs[: recipe.bench.emulated_inputs]
+            x, expected = emulated.with_random(integer, tried, family=recipe.export.family)
             proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
@@ -167,7 +181,7 @@ def deliver(
             input_scale=float(quant.scale[0]),
             input_zero_point=quant.zero_point,
             accuracy=accuracy.model_copy(update={"student_int8": int8}),
-            graph=summary(integer, as_c="c" in formats),
+            graph=summary(integer, as_c="c" in formats, flash=planned),
             artifacts=_artifacts(folder),
             parity=proofs,
             measurements=measurements,
@@ -207,6 +221,8 @@ def export(
         path = row.path(folder)
         if name == "onnx":
             onnx_printer.write(integer, meta, path, form=recipe.export.onnx_form)
+        elif name == "c":
+            c_printer.write(integer, meta, path, recipe.export.family)
         else:
             row.write(integer, meta, path)
         if recipe.export.float32 and name not in ("coreml", "c"):

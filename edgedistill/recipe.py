@@ -7,7 +7,7 @@ import importlib.resources
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -188,6 +188,7 @@ class QuantiseSection(_Section):
 class ExportSection(_Section):
     formats: tuple[Format, ...] | None = None  # None: what the target wants, see formats()
     onnx_form: Literal["qlinear", "qdq"] = "qlinear"
+    family: Literal["F", "D"] = "F"  # arithmetic of the C files: F as CPU runtimes, D as TFLite Micro
     float32: bool = True  # the same student in float32 beside it, for comparison
 
 
@@ -289,9 +290,31 @@ def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
     return ("c", "onnx", "tflite") if device.wants("c") else ("onnx", "tflite", "coreml")
 
 
-def to_toml(recipe: Recipe, *, leave_out: frozenset[str] = frozenset()) -> str:
+def check_family(recipe: Recipe, devices: Sequence[Target]) -> None:
+    """A family other than F is of C files, which one of the devices must want.
+
+    Raises:
+        InputError: no device does.
+    """
+    if recipe.export.family != "F" and not any("c" in formats(recipe, device) for device in devices):
+        raise no_c(recipe.export.family, "export.family")
+
+
+def no_c(family: str, where: str) -> InputError:
+    """A family was chosen, and no C is written."""
+    return InputError(
+        f"family {family} is the arithmetic of C files, and C is not among the formats",
+        where=where,
+        fix="add c to the formats, as in --formats c,tflite, or choose a microcontroller as the target",
+    )
+
+
+def to_toml(recipe: Recipe) -> str:
     """The recipe with every default written out; ``load`` gives the same recipe back."""
-    values = recipe.model_dump(mode="json", exclude_none=True, exclude=set(leave_out))
+    return _toml_file(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def _toml_file(values: Mapping[str, Any]) -> str:
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, section in values.items():
         if isinstance(section, dict) and section:
@@ -300,10 +323,18 @@ def to_toml(recipe: Recipe, *, leave_out: frozenset[str] = frozenset()) -> str:
 
 
 def sha256(recipe: Recipe) -> str:
-    """Of the resolved recipe: two files that say the same have the same hash."""
-    unused = recipe.adversarial == AdversarialSection()  # as before there was this section
-    leave_out = frozenset({"adversarial"} if unused else ())
-    return hashlib.sha256(to_toml(recipe, leave_out=leave_out).encode()).hexdigest()
+    """Of the resolved recipe: two files that say the same have the same hash.
+
+    What is left at its default counts as unsaid where recipes from before the choice shall keep theirs.
+    """
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    if recipe.export.family == "F":
+        del values["export"]["family"]
+    if recipe.adversarial == AdversarialSection():
+        del values["adversarial"]
+    if not recipe.bench.baseline:
+        del values["bench"]["baseline"]
+    return hashlib.sha256(_toml_file(values).encode()).hexdigest()
 
 
 def json_schema() -> dict[str, Any]:

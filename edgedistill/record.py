@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgedistill.errors import InputError
+from edgedistill.ir.interpret import Family
 from edgedistill.ir.plan import Placement
 
 How = Literal["measured", "emulated", "modelled", "not run"]
@@ -48,7 +49,7 @@ class Parity(_Value):
 
     runtime: str  # "litert-xnnpack 2.3.0", "onnxruntime 1.32.0", "c on mps2-an386, qemu 7.2.17", ...
     artifact: str  # relative path
-    family: Literal["F", "D"] = "F"
+    family: Family = "F"  # of the interpreter that it was compared with
     how: How = "measured"
     values: int = 0
     identical: int = 0
@@ -59,15 +60,16 @@ class Parity(_Value):
 
     @property
     def broken(self) -> bool:
-        """Whether a runtime that ran owes the interpreter's bits (family F) and gave others."""
-        owed = self.promised and self.family == "F" and self.how != "not run"
+        """Whether a runtime that ran owes the bits of its family and gave others."""
+        owed = self.promised and self.how != "not run"
         return owed and self.identical != self.values
 
     @property
     def difference(self) -> str:
         """In words, how far a runtime is from the interpreter."""
+        in_family = "" if self.family == "F" else f" in family {self.family}"
         return (
-            f"{self.runtime} differs from the interpreter on {self.values - self.identical:,} of "
+            f"{self.runtime} differs from the interpreter{in_family} on {self.values - self.identical:,} of "
             f"{self.values:,} values (at most {self.max_lsb} LSB, {self.top1_flips} changed answers)"
         )
 
@@ -113,6 +115,25 @@ class Ancestor(_Value):
     parameters: int | None = None
 
 
+class PlannedFlash(_Value):
+    """What the C files take of a device's flash, untrained and linked alone; names of classes not counted."""
+
+    code_bytes: int  # kernels, and what they need of the compiler's library
+    weight_bytes: int  # kernels, biases and scales
+    table_bytes: int  # other constants: look-up tables, kernels of averages, sizes of the steps
+    device: str
+    compiler: str
+    how: How = "modelled"
+
+    @property
+    def constant_bytes(self) -> int:
+        return self.weight_bytes + self.table_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        return self.code_bytes + self.constant_bytes
+
+
 class GraphSummary(_Value):
     """What the integer graph is and costs."""
 
@@ -125,6 +146,7 @@ class GraphSummary(_Value):
     inexact_ops: tuple[str, ...] = ()
     arena_lower_bound_bytes: int | None = None  # no plan can be smaller
     arena: tuple[Placement, ...] = ()  # where each tensor lies, and when
+    flash: PlannedFlash | None = None  # None: no C, or no compiler for the device's core
 
 
 class Attacked(_Value):

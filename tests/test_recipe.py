@@ -213,3 +213,14 @@ def test_choices_that_were_not_made_are_not_written(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(recipes.to_toml(made))
     assert recipes.load(path) == made != plain
+
+
+def test_family_f_is_the_hash_of_recipes_without_a_family_and_d_needs_c() -> None:
+    from edgedistill import target
+
+    d = recipes.resolve(None, {"export.family": "D"})
+    assert recipes.sha256(recipes.resolve(None, {"export.family": "F"})) == recipes.sha256(Recipe())
+    assert recipes.sha256(d) != recipes.sha256(Recipe()) and 'family = "D"' in recipes.to_toml(d)
+    recipes.check_family(d, [target.load("android-arm64"), target.load("cortex-m4")])
+    with pytest.raises(InputError, match="C is not among the formats"):
+        recipes.check_family(d, [target.load("android-arm64")])

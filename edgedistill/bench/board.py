@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.bench.emulated import OnDevice, proof, untrusted
-from edgedistill.bench.files import GOLDEN, C
+from edgedistill.bench.emulated import OnDevice, c_vectors, family_of, proof, untrusted
+from edgedistill.bench.files import C
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
+from edgedistill.ir.interpret import Family
 from edgedistill.record import How, Measurement
 from edgedistill.runners import cortex_m
 from edgedistill.runners.cortex_m import board as firmware
@@ -55,9 +56,10 @@ def on_board(
         GateError: it does not answer, or not by the protocol.
     """
     runtime = f"c on serial:{port}"
-    vectors = golden.load(folder / GOLDEN)
+    vectors = c_vectors(folder)
     found = _drive(port, baud, vectors, runs=runs, warmup=warmup)
-    return _rows(found, vectors, runtime, "measured", device, _latency(found, runtime, device, warmup))
+    rows = _latency(found, runtime, device, warmup)
+    return _rows(found, vectors, runtime, "measured", device, rows, family_of(folder))
 
 
 def on_emulated_board(
@@ -83,12 +85,13 @@ def on_emulated_board(
     assert device.emulator is not None
     machine = device.emulator.value
     runtime = f"c on serial line of {machine}"
-    vectors = golden.load(folder / GOLDEN)
+    vectors = c_vectors(folder)
     with tempfile.TemporaryDirectory() as temporary:
         elf = firmware.image(folder / C, device, Path(temporary), cc=cc)
         with firmware.running(elf, machine) as port:
             found = _drive(port, None, vectors, runs=runs, warmup=warmup)
-    return _rows(found, vectors, runtime, "emulated", device, _instructions(found, runtime, device))
+    rows = _instructions(found, runtime, device)
+    return _rows(found, vectors, runtime, "emulated", device, rows, family_of(folder))
 
 
 def _drive(port: str, baud: int | None, vectors: golden.Golden, *, runs: int, warmup: int) -> Answers:
@@ -131,9 +134,10 @@ def _rows(
     how: How,
     device: Target | None,
     measurements: Iterator[Measurement],
+    family: Family,
 ) -> OnDevice:
     words = f"{_device(found, device)}, model {found.about.model}"
-    parity = proof(runtime, how, vectors.inputs, vectors.outputs, found.outputs, words)
+    parity = proof(runtime, how, vectors.inputs, vectors.outputs, found.outputs, words, family)
     return OnDevice(parity, tuple(measurements))
 
 

@@ -18,10 +18,12 @@ from edgedistill import target as targets
 from edgedistill.bench.compare import compare
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, C
 from edgedistill.errors import InputError
+from edgedistill.export.c import project
 from edgedistill.ir import golden, interpret, plan, serial
 from edgedistill.ir.graph import Graph
-from edgedistill.record import Measurement, Parity
-from edgedistill.runners import aarch64, c_here, cortex_m
+from edgedistill.ir.interpret import Family
+from edgedistill.record import Measurement, Parity, PlannedFlash
+from edgedistill.runners import aarch64, c_here, c_source, cortex_m
 from edgedistill.target import Target
 from edgedistill.units import format_hz
 
@@ -54,12 +56,12 @@ def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
         InputError: there is no model in C.
         GateError: it cannot be compiled, or does not answer.
     """
-    runtime = "c on this machine"
+    runtime, family = "c on this machine", family_of(folder)
     reason = c_here.reason_not_runnable()
     if reason is not None:
-        return Parity(runtime=runtime, artifact=C, how="not run", note=reason)
+        return Parity(runtime=runtime, artifact=C, family=family, how="not run", note=reason)
     got, compiler = c_here.run(folder / C, x)
-    return proof(runtime, "measured", x, expected, got, compiler)
+    return proof(runtime, "measured", x, expected, got, compiler, family)
 
 
 def on_64_bit_arm(
@@ -68,12 +70,12 @@ def on_64_bit_arm(
     """``folder``/c as a program for the device's 64-bit Arm; otherwise as ``on_this_machine``."""
     architecture = aarch64.architecture(device)
     assert architecture is not None, f"{device.name} is no 64-bit Arm"
-    runtime = f"c on {architecture}"
+    runtime, family = f"c on {architecture}", family_of(folder)
     reason = aarch64.reason_not_runnable() or _too_large(graph)
     if reason is not None:
-        return Parity(runtime=runtime, artifact=C, how="not run", note=reason)
+        return Parity(runtime=runtime, artifact=C, family=family, how="not run", note=reason)
     got, compiler = aarch64.run(folder / C, x, architecture=architecture)
-    return proof(runtime, "emulated", x, expected, got, compiler)
+    return proof(runtime, "emulated", x, expected, got, compiler, family)
 
 
 def on_device(
@@ -84,6 +86,7 @@ def on_device(
     *,
     cc: str = cortex_m.CC,
     graph: Graph | None = None,
+    planned: PlannedFlash | None = None,
 ) -> OnDevice:
     """``folder``/c as firmware on the device's emulator, against the interpreter's ``expected`` [N, ...].
 
@@ -91,15 +94,17 @@ def on_device(
         folder: of a build.
         device: whose flash, RAM and core the firmware is built for.
         x: int8 inputs [N, ...].
-        expected: the interpreter's outputs.
+        expected: the interpreter's outputs, in the family of the C files.
         cc: GCC for Arm.
         graph: with it, a network too large to emulate is told beforehand.
+        planned: of flash, with which the linked bytes are compared.
 
     Raises:
         InputError: the model does not fit the device, or there is none.
         GateError: compiler or emulator fail.
     """
     runtime = f"c on {device.emulator.value if device.emulator is not None else device.name}"
+    family = family_of(folder)
     reason = cortex_m.reason_not_runnable(device, cc) or _too_large(graph)
     if reason is not None:
         rows = tuple(
@@ -115,21 +120,38 @@ def on_device(
             )
             for name, unit in COUNTED.items()
         )
-        return OnDevice(Parity(runtime=runtime, artifact=C, how="not run", note=reason), rows)
+        idle = Parity(runtime=runtime, artifact=C, family=family, how="not run", note=reason)
+        return OnDevice(idle, rows)
     found = cortex_m.run(folder / C, device, x, cc=cc)
     runtime = f"{runtime}, {found.emulator}"
-    parity = proof(runtime, "emulated", x, expected, found.outputs, found.compiler)
-    return OnDevice(parity, (*_counted(found, runtime, device), *_estimates(found, runtime, device)))
+    parity = proof(runtime, "emulated", x, expected, found.outputs, found.compiler, family)
+    counted = _counted(found, runtime, device, planned)
+    return OnDevice(parity, (*counted, *_estimates(found, runtime, device)))
 
 
-def with_random(graph: Graph, x: Int8, count: int = INPUTS) -> tuple[Int8, Int8]:
+def family_of(folder: Path) -> Family:
+    """In which arithmetic the C files of a build's folder compute, as their header says."""
+    return c_source.find(folder / C).family if c_source.has_c(folder / C) else "F"
+
+
+def c_vectors(folder: Path) -> golden.Golden:
+    """Golden vectors in the family of a folder's C files.
+
+    Raises:
+        InputError: they are missing or cannot be read.
+    """
+    own = folder / C / project.GOLDEN
+    return golden.load(own if own.exists() else folder / GOLDEN)
+
+
+def with_random(graph: Graph, x: Int8, count: int = INPUTS, family: Family = "F") -> tuple[Int8, Int8]:
     """At least ``count`` inputs, ``x`` first and then random ones, and the interpreter's outputs."""
     missing = count - len(x)
     if missing > 0:
         shape = (missing, *graph.tensors[graph.inputs[0]].shape[1:])
         more = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
         x = np.concatenate([x, more])
-    expected = interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]]
+    expected = interpret.run_batched(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]]
     return x, np.asarray(expected, np.int8)
 
 
@@ -168,12 +190,18 @@ def bench_c(folder: Path, device: Target, *, cc: str = cortex_m.CC, trust: bool 
         )
     if not trust:
         raise untrusted(folder / C)
-    vectors = golden.load(folder / GOLDEN)
+    vectors = c_vectors(folder)
     if not (folder / GRAPH).exists():
         return on_device(folder, device, vectors.inputs, vectors.outputs, cc=cc)
     graph = serial.load(folder / GRAPH)
-    x, expected = with_random(graph, vectors.inputs)
-    return on_device(folder, device, x, expected, cc=cc, graph=graph)
+    x, expected = with_random(graph, vectors.inputs, family=family_of(folder))
+    return on_device(folder, device, x, expected, cc=cc, graph=graph, planned=_planned(folder, device))
+
+
+def _planned(folder: Path, device: Target) -> PlannedFlash | None:
+    """As the folder's record has it for the same device."""
+    found = records.load(folder / RECORD).graph.flash if (folder / RECORD).exists() else None
+    return found if found is not None and found.device == device.title else None
 
 
 def _too_large(graph: Graph | None) -> str | None:
@@ -181,7 +209,9 @@ def _too_large(graph: Graph | None) -> str | None:
     return f"{macs:,} MACs are too many to emulate, {MOST_MACS:,} the most" if macs > MOST_MACS else None
 
 
-def proof(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, words: str) -> Parity:
+def proof(
+    runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, words: str, family: Family
+) -> Parity:
     """The row of what C files answered to ``x``, against the interpreter's ``expected`` [N, ...]."""
     size = expected.size // max(1, len(expected))
     same_size = got.shape == (len(expected), size)
@@ -189,6 +219,7 @@ def proof(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, wo
     return Parity(
         runtime=runtime,
         artifact=C,
+        family=family,
         how=how,
         values=values,
         identical=identical,
@@ -198,7 +229,9 @@ def proof(runtime: str, how: records.How, x: Int8, expected: Int8, got: Int8, wo
     )
 
 
-def _counted(found: cortex_m.Emulated, runtime: str, device: Target) -> Iterator[Measurement]:
+def _counted(
+    found: cortex_m.Emulated, runtime: str, device: Target, planned: PlannedFlash | None
+) -> Iterator[Measurement]:
     least, most = min(found.instructions), max(found.instructions)
     repeated = f", {found.repeat_spread} between repeats" if found.repeat_spread else ", repeated exactly"
     spread = f"{least:,} to {most:,} by input" if least != most else "the same for every input"
@@ -211,8 +244,9 @@ def _counted(found: cortex_m.Emulated, runtime: str, device: Target) -> Iterator
             f"arena {found.arena_bytes:,}, stack {found.stack_bytes:,}, variables {parts.data + parts.bss:,}",
         ),
         "flash_bytes": (
-            parts.flash_bytes,
-            f"code {parts.text:,}, constants {parts.rodata:,}, variables {parts.data:,}; {found.compiler}",
+            found.linked_bytes,
+            f"linked{beside_plan(found.linked_bytes, planned)}; compiled: code {parts.text:,}, "
+            f"constants {parts.rodata:,}, variables {parts.data:,}; {found.compiler}",
         ),
     }
     for name, (value, note) in notes.items():
@@ -228,6 +262,13 @@ def _counted(found: cortex_m.Emulated, runtime: str, device: Target) -> Iterator
             p50=float(np.median(found.instructions)) if name == "instructions" else None,
             note=note,
         )
+
+
+def beside_plan(linked_bytes: float, planned: PlannedFlash | None) -> str:
+    """``, planned 84,560 (+0.1 %)``: by how much the linked bytes are more than the planned ones."""
+    if planned is None:
+        return ""
+    return f", planned {planned.total_bytes:,} ({linked_bytes / planned.total_bytes - 1:+.2%})"
 
 
 def _estimates(found: cortex_m.Emulated, runtime: str, device: Target) -> Iterator[Measurement]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from edgedistill.export import c
 from edgedistill.ir import plan, verify
 from edgedistill.ir.graph import Graph
-from edgedistill.record import GraphSummary
+from edgedistill.record import GraphSummary, PlannedFlash
 
 
-def summary(graph: Graph, *, as_c: bool) -> GraphSummary:
-    """Of an int8 graph; ``as_c``: its arena is that of the C files, fused and in place."""
+def summary(graph: Graph, *, as_c: bool, flash: PlannedFlash | None = None) -> GraphSummary:
+    """Of an int8 graph.
+
+    Args:
+        graph: with its final weights.
+        as_c: its arena is that of the C files, fused and in place.
+        flash: as planned for the device.
+    """
     memory = c.arena(graph, as_c=as_c)
     inexact = verify.inexact(graph)
     return GraphSummary(
@@ -22,4 +28,5 @@ def summary(graph: Graph, *, as_c: bool) -> GraphSummary:
         inexact_ops=tuple(f"{op}: {why}" for op, why in inexact),
         arena_lower_bound_bytes=memory.lower_bound,
         arena=memory.tensors,
+        flash=flash,
     )

@@ -136,4 +136,6 @@ def _print_verdict(parity: Parity, quiet: bool, json_: bool) -> None:
 
     if quiet or json_:
         return
-    console().print(f"{parity.runtime}: {parity_words(parity)} ({parity.note})", markup=False)
+    console().print(
+        f"{parity.runtime}: {parity_words(parity)} (family {parity.family}, {parity.note})", markup=False
+    )

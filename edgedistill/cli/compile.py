@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_parity, print_table, reporter
-from edgedistill.errors import InputError
+from edgedistill.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from edgedistill.compiler import Compiled
+    from edgedistill.ir.interpret import Family
     from edgedistill.target import Target
 
 _ON_REQUEST = ("coreml",)  # loading its library takes longer than everything else together
@@ -37,6 +38,14 @@ def compile_(
         typer.Option("--out", "-o", metavar="DIR", help="Default: out/ and the model's name."),
     ] = None,
     inputs: Annotated[int, typer.Option("--inputs", min=1, max=100_000, help="Random golden inputs.")] = 16,
+    family: Annotated[
+        str,
+        typer.Option(
+            "--family",
+            metavar="F|D",
+            help="Arithmetic of the C files: F as CPU runtimes have it, D as TensorFlow Lite Micro.",
+        ),
+    ] = "F",
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -45,13 +54,16 @@ def compile_(
 
     device = devices.load(target) if target else None
     formats = _formats(format_, device)
+    arithmetic = _family(family)
     out = out if out is not None else Path("out") / model.stem
 
     from edgedistill.compiler import compile_model
 
     voice = reporter(quiet=quiet, as_json=json_)
     try:
-        done = compile_model(model, out, formats, target=device, inputs=inputs, reporter=voice)
+        done = compile_model(
+            model, out, formats, target=device, inputs=inputs, family=arithmetic, reporter=voice
+        )
     finally:
         voice.close()
     if json_:
@@ -75,9 +87,21 @@ def _formats(text: str | None, device: Target | None) -> tuple[str, ...]:
     return names
 
 
+def _family(text: str) -> Family:
+    from typing import get_args
+
+    from edgedistill.ir.interpret import Family
+
+    for name in get_args(Family):
+        if name == text.upper():
+            return cast("Family", name)
+    raise UnknownNameError("family of arithmetic", text, get_args(Family), where="--family")
+
+
 def _show(done: Compiled) -> None:
     from edgedistill import units
     from edgedistill.ir import plan
+    from edgedistill.report import flash
 
     graph, to = done.record.graph, console()
     fullest = plan.fullest(done.graph)
@@ -87,6 +111,7 @@ def _show(done: Compiled) -> None:
         ("weights and tables", f"{graph.weight_bytes:,} bytes ({units.format_bytes(graph.weight_bytes)})"),
         ("arena", f"{graph.arena_bytes:,} bytes; no plan is below {graph.arena_lower_bound_bytes or 0:,}"),
         ("fullest at", fullest),
+        *(("flash", text) for text in flash.sentences(done.record)),
         *((artifact.path, f"{artifact.size_bytes:,} bytes") for artifact in done.record.artifacts),
     ]
     print_table((done.graph.name, ""), rows)

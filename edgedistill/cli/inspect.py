@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedistill.cli.output import Json, Quiet, console, print_json
 from edgedistill.errors import InputError
+
+if TYPE_CHECKING:
+    from edgedistill.record import BuildRecord
 
 
 def inspect(
@@ -19,9 +22,11 @@ def inspect(
     """Prints the integer graph: operators, shapes, scales, memory, and what is exact by construction."""
     from dataclasses import asdict
 
+    from edgedistill import record
     from edgedistill.export import EXPORTERS, c
     from edgedistill.ir import memory_map, plan, serial, verify
     from edgedistill.ir.text import text
+    from edgedistill.report import flash
 
     file = path / "graph.npz" if path.is_dir() else path
     if not file.exists():
@@ -32,6 +37,7 @@ def inspect(
     graph = serial.load(file)
     as_c = EXPORTERS["c"].path(file.parent).is_dir()  # fused and in place, as the C files use it
     memory = c.arena(graph, as_c=as_c)
+    built = record.load(file.parent / "record.json") if (file.parent / "record.json").exists() else None
     if json_:
         macs = plan.macs(graph)
         print_json(
@@ -45,6 +51,7 @@ def inspect(
                 "weight_bytes": plan.weight_bytes(graph),
                 "arena_bytes": memory.peak,
                 "arena_lower_bound_bytes": memory.lower_bound,
+                "flash": _flash(built),
                 "arena": [asdict(placement) for placement in memory.tensors],
                 "ops": [
                     {"kind": op.kind, "name": op.name, "inputs": op.inputs, "outputs": op.outputs}
@@ -57,3 +64,15 @@ def inspect(
         how = "as the C files use it" if as_c else "operator by operator"
         shown = f"{text(graph)}\n{memory_map.text(memory, how)}"
         console().print(shown, markup=False, soft_wrap=True)
+        for sentence in flash.sentences(built) if built is not None else ():
+            console().print(f"flash: {sentence}", markup=False, soft_wrap=True)
+
+
+def _flash(built: BuildRecord | None) -> dict[str, object] | None:
+    """Planned bytes, and those of the linked image (None: not linked); None: no C, or no record."""
+    if built is None or built.graph.flash is None:
+        return None
+    from edgedistill.report import people
+
+    linked = people.on_device(built, "flash_bytes")
+    return {**built.graph.flash.model_dump(), "linked_bytes": linked}

@@ -48,13 +48,14 @@ def print_parity(rows: Sequence[Parity]) -> None:
         (
             row.runtime,
             row.artifact,
+            row.family,
             "not run" if row.how == "not run" else f"{row.identical:,} of {row.values:,}",
             "" if row.how == "not run" else f"{row.max_lsb} LSB",
             row.note,
         )
         for row in rows
     ]
-    print_table(("runtime", "file", "identical values", "worst", "note"), table)
+    print_table(("runtime", "file", "family", "identical values", "worst", "note"), table)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -12,7 +12,7 @@ to one. ``odd_ratio`` recognises such scales and ``snap_add`` makes them.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,9 @@ Scale = float | np.floating[Any]
 
 MAX_DENOMINATOR = 1023
 """Largest ``q * 2**floor(log2(max ratio))`` at which all kernels were seen to agree on every pair."""
+
+ADD_SHIFT = 20
+"""Bits that family D's ADD computes with below int8's (TFLite's left_shift)."""
 
 _DENOMINATOR = 255  # snapped scales: as fine as an int8 range, and ratios up to 8 stay under MAX_DENOMINATOR
 _MAX_P = 8 * _DENOMINATOR - 1
@@ -51,15 +54,48 @@ def requantise_f(acc: NDArray[Any], m: NDArray[np.float32], zero_point: int) -> 
     return y.astype(np.int8)
 
 
-def quantise_multiplier_d(real: float) -> tuple[int, int]:
-    """``real = q31 / 2**31 * 2**shift`` with ``q31`` in [2**30, 2**31) (TFLite's QuantizeMultiplier)."""
+class FixedPoint(NamedTuple):
+    """A multiplier of family D: ``q31 / 2**31 * 2**shift`` with ``q31`` in [2**30, 2**31), or zero."""
+
+    q31: int = 0
+    shift: int = 0
+
+
+def quantise_multiplier_d(real: float) -> FixedPoint:
+    """The nearest to ``real``; below ``2**-32`` it is zero (TFLite's QuantizeMultiplier)."""
     if real == 0.0:
-        return 0, 0
+        return FixedPoint()
     mantissa, shift = math.frexp(real)
     q31 = math.floor(mantissa * 2**31 + 0.5)
     if q31 == 2**31:
         q31, shift = q31 // 2, shift + 1
-    return (0, 0) if shift < -31 else (q31, shift)
+    return FixedPoint() if shift < -31 else FixedPoint(q31, shift)
+
+
+def multipliers_d(s_x: Scale, s_w: NDArray[np.float32], s_y: Scale) -> tuple[FixedPoint, ...]:
+    """Family D's ``s_x * s_w[c] / s_y`` of each channel, computed in double."""
+    effective = float(s_x) * np.asarray(s_w, np.float64) / float(s_y)
+    return tuple(quantise_multiplier_d(float(e)) for e in np.atleast_1d(effective))
+
+
+def add_multipliers_d(q_a: QParams, q_b: QParams, q_y: QParams) -> tuple[FixedPoint, FixedPoint, FixedPoint]:
+    """Of family D's ADD: of the left operand, the right one and their sum, computed in double.
+
+    Operands are shifted left by ADD_SHIFT and brought to twice the larger of their scales.
+    """
+    s_a, s_b, s_y = (float(q.scale[0]) for q in (q_a, q_b, q_y))
+    twice = 2 * max(s_a, s_b)
+    reals = (s_a / twice, s_b / twice, twice / (2**ADD_SHIFT * s_y))
+    left, right, total = map(quantise_multiplier_d, reals)
+    return left, right, total
+
+
+def mul_multiplier_d(q_a: QParams, q_b: QParams, q_y: QParams) -> FixedPoint:
+    """Of family D's MUL, computed in float32, unlike a convolution's.
+
+    (TFLite Micro computes it in double, which moves one in millions of values.)
+    """
+    return quantise_multiplier_d(float(multiplier(q_a.scale, q_b.scale, q_y.scale)[0]))
 
 
 def doubling_high_mul(a: NDArray[np.int64], b: ArrayLike) -> NDArray[np.int64]:
@@ -97,23 +133,18 @@ def requantise_d(
     acc: NDArray[Any], s_x: Scale, s_w: NDArray[np.float32], s_y: Scale, zero_point: int
 ) -> Int8:
     """Family D's requantisation of ``acc`` [..., C]; the effective scale is computed in double."""
-    return _clamp(multiply_d(acc.astype(np.int64), *_multipliers_d(s_x, s_w, s_y)) + zero_point)
+    q31, shift = np.array(multipliers_d(s_x, s_w, s_y), np.int64).T
+    return _clamp(multiply_d(acc.astype(np.int64), q31, shift) + zero_point)
 
 
 def requantise_once(
     acc: NDArray[Any], s_x: Scale, s_w: NDArray[np.float32], s_y: Scale, zero_point: int
 ) -> Int8:
     """As ``requantise_d``, but rounded once, half towards plus infinity: LiteRT's FULLY_CONNECTED (ruy)."""
-    q31, shift = (np.asarray(part, np.int64) for part in _multipliers_d(s_x, s_w, s_y))
+    q31, shift = np.array(multipliers_d(s_x, s_w, s_y), np.int64).T
     total = 31 - shift
     y = (acc.astype(np.int64) * q31 + (np.int64(1) << (total - 1))) >> total
     return _clamp(y + zero_point)
-
-
-def _multipliers_d(s_x: Scale, s_w: NDArray[np.float32], s_y: Scale) -> tuple[list[int], list[int]]:
-    effective = float(s_x) * np.asarray(s_w, np.float64) / float(s_y)
-    parts = [quantise_multiplier_d(float(e)) for e in np.atleast_1d(effective)]
-    return [p[0] for p in parts], [p[1] for p in parts]
 
 
 def quantise(real: NDArray[Any], q: QParams) -> Int8:
@@ -240,28 +271,21 @@ def mul_f(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
 
 def add_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
     """TFLite's reference ADD: both operands are brought to one scale at 20 more bits, then summed."""
-    left_shift = 20
-    s_a, s_b, s_y = (float(q.scale[0]) for q in (q_a, q_b, q_y))
-    twice = 2 * max(s_a, s_b)
+    of_a, of_b, of_sum = add_multipliers_d(q_a, q_b, q_y)
 
-    def scaled(x: Int8, s: float, zero_point: int) -> NDArray[np.int64]:
+    def scaled(x: Int8, multiplier: FixedPoint, zero_point: int) -> NDArray[np.int64]:
         every = np.arange(-128, 128, dtype=np.int64) - zero_point
-        table = multiply_d(every << left_shift, *quantise_multiplier_d(s / twice))
+        table = multiply_d(every << ADD_SHIFT, *multiplier)
         return np.asarray(table[x.astype(np.int64) + 128])
 
-    total = scaled(a, s_a, q_a.zero_point) + scaled(b, s_b, q_b.zero_point)
-    y = multiply_d(total, *quantise_multiplier_d(twice / (2**left_shift * s_y)))
-    return _clamp(y + q_y.zero_point)
+    total = scaled(a, of_a, q_a.zero_point) + scaled(b, of_b, q_b.zero_point)
+    return _clamp(multiply_d(total, *of_sum) + q_y.zero_point)
 
 
 def mul_d(a: Int8, b: Int8, q_a: QParams, q_b: QParams, q_y: QParams) -> Int8:
-    """TFLite's reference MUL; its effective scale is computed in float32, unlike a convolution's.
-
-    (TFLite Micro computes it in double, which moves one in millions of values.)
-    """
-    real = float(multiplier(q_a.scale, q_b.scale, q_y.scale)[0])
+    """TFLite's reference MUL."""
     product = (a.astype(np.int64) - q_a.zero_point) * (b.astype(np.int64) - q_b.zero_point)
-    return _clamp(multiply_d(product, *quantise_multiplier_d(real)) + q_y.zero_point)
+    return _clamp(multiply_d(product, *mul_multiplier_d(q_a, q_b, q_y)) + q_y.zero_point)
 
 
 def _clamp(y: NDArray[Any]) -> Int8:

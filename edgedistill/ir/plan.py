@@ -89,6 +89,21 @@ def weight_bytes(graph: Graph) -> int:
     return sum(t.size_bytes for t in graph.tensors.values() if t.data is not None and t.name in used)
 
 
+def network_bytes(graph: Graph) -> int:
+    """Kernels, biases and scales of the network's own weighted layers: what a flatbuffer holds of them."""
+    found: dict[str, int] = {}
+    for op in graph.ops:
+        weighted = isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected)
+        if weighted and not getattr(op.attrs, "constant", False):
+            kernel = graph.tensors[op.inputs[1]]
+            assert kernel.quant is not None
+            scale = kernel.quant.scale
+            one_for_all = bool((scale == scale[0]).all())  # readers repeat a scale per tensor
+            found[op.inputs[1]] = kernel.size_bytes + (scale[:1] if one_for_all else scale).nbytes
+            found[op.inputs[2]] = graph.tensors[op.inputs[2]].size_bytes
+    return sum(found.values())
+
+
 def parameters(graph: Graph) -> int:
     """Number of learned values: weights and biases, without tables and constant kernels."""
     learned: set[str] = set()

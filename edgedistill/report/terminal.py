@@ -73,11 +73,11 @@ def _runtimes(records: Sequence[BuildRecord]) -> Table:
 
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     several = len(records) > 1
-    for name in (("target",) if several else ()) + ("runtime", "against the interpreter"):
+    for name in (("target",) if several else ()) + ("runtime", "family", "against the interpreter"):
         out.add_column(name, overflow="fold")
     for record in records:
         for p in record.parity:
-            cells = (Text(p.runtime), Text(people.parity_words(p), style=_style(p)))
+            cells = (Text(p.runtime), Text(p.family), Text(people.parity_words(p), style=_style(p)))
             out.add_row(*(((Text(record.target),) if several else ()) + cells))
     return out
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedistill.errors import InputError
+from edgedistill.ir.interpret import Family
 
 FOLDER = "c"  # of a build's folder
 
@@ -17,6 +19,12 @@ class CSource:
     name: str
     header: Path
     source: Path
+
+    @property
+    def family(self) -> Family:
+        """The arithmetic that the header states; headers from before there was a choice are of family F."""
+        text = self.header.read_text(encoding="utf-8")
+        return "D" if re.search(r"^#define \w+_FAMILY 'D'$", text, re.MULTILINE) else "F"
 
     def macros(self) -> str:
         """A header that gives any model the same names: INVOKE and the sizes."""

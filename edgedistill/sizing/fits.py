@@ -10,11 +10,14 @@ from edgedistill.errors import BudgetError, InputError
 from edgedistill.export import c
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 from edgedistill.quant import ranges
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import Recipe
+from edgedistill.record import PlannedFlash
+from edgedistill.runners import cortex_m
 from edgedistill.runners.cortex_m.firmware import STACK_BYTES
-from edgedistill.sizing.flash import Flash, planned
+from edgedistill.sizing.flash import planned
 from edgedistill.target import Target
 from edgedistill.units import format_bytes, format_count
 
@@ -29,7 +32,7 @@ class Needs:
     stack_bytes: int
     weight_bytes: int
     macs: int
-    flash: Flash | None = None  # None: not compiled here, so only the weights are known
+    flash: PlannedFlash | None = None  # None: not compiled here, so only the weights are known
 
     @property
     def flash_bytes(self) -> int:
@@ -52,35 +55,50 @@ class Needs:
         return f"{format_bytes(self.arena_bytes)} of arena{stack}"
 
 
-def needs(graph: Graph, *, as_c: bool, device: Target | None = None) -> Needs:
+def needs(
+    graph: Graph,
+    *,
+    as_c: bool,
+    device: Target | None = None,
+    family: Family = "F",
+    cc: str = cortex_m.CC,
+) -> Needs:
     """Of an int8 graph.
 
     Args:
         graph: with any weights.
         as_c: C counts its scratch and its stack, and overwrites in place.
         device: for whose core C is compiled, if a compiler is here; None: weights stand for flash.
+        family: of the C.
+        cc: GCC for Arm.
     """
     return Needs(
         c.arena(graph, as_c=as_c).peak,
         STACK_BYTES if as_c else 0,
         plan.weight_bytes(graph),
         sum(plan.macs(graph).values()),
-        planned(graph, device) if as_c and device is not None else None,
+        planned(graph, device, cc, family) if as_c and device is not None else None,
     )
 
 
-def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> None:
+def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> dict[str, Needs]:
     """Holds an untrained student against each device's memories, and against the budget.
 
+    Returns:
+        What it takes of each device, by its name.
+
     Raises:
-        InputError: it cannot fit a device.
+        InputError: it cannot fit a device, or be printed as C where that is wanted.
         BudgetError: it cannot keep a limit of the budget.
     """
     integer, budget = to_integer(graph, ranges.choose(graph, {})), recipes.budget(recipe)
+    family, every = recipe.export.family, {}
     for device in devices:
-        flash_counts = device.flash_bytes is not None or "flash" in budget
         as_c = "c" in recipes.formats(recipe, device)
-        found = needs(integer, as_c=as_c, device=device if flash_counts else None)
+        if as_c:
+            c.check(integer, family)
+        found = needs(integer, as_c=as_c, device=device, family=family, cc=recipe.bench.cc)
+        every[device.name] = found
         where = f"student {recipe.student.spec}, target {device.name}"
         for problem in _too_large(found, device):
             raise InputError(
@@ -94,6 +112,7 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> None:
                 where=f"budget.{name}; {where}",
                 fix=f"{_SMALLER}, a lower data.resolution, or another limit",
             )
+    return every
 
 
 def _too_large(found: Needs, device: Target) -> Iterator[str]:

@@ -1,38 +1,32 @@
-"""Says before training what a model takes of flash: its C files are compiled untrained for the device's core.
+"""Says before training what a model takes of flash: its C files, untrained, are compiled and linked alone.
 
-Constants have the same sizes and kernels the same code whatever a network learns, so compiling is exact
-up to the compiler's taste in constants. Measured against linked firmware: tests/sizing/test_flash.py.
+Constants have the same sizes and kernels the same code whatever a network learns, so this is exact up to
+the compiler's taste in constants. Measured against linked firmware: tests/sizing/test_flash.py.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
+from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
+from edgedistill.record import PlannedFlash
 from edgedistill.runners import c_source, cortex_m
 from edgedistill.runners.cortex_m import firmware
 from edgedistill.target import Target
 
-
-@dataclass(frozen=True)
-class Flash:
-    """What one model takes: weights, scales and tables; and the code of the kernels that it uses."""
-
-    constant_bytes: int
-    code_bytes: int
-    compiler: str
-
-    @property
-    def total_bytes(self) -> int:
-        return self.constant_bytes + self.code_bytes
+_WEIGHTS = re.compile(r"(static const int8_t \w+\[\d+\] EDGE_ALIGNED = )\{[^}]*\}")
 
 
-def planned(graph: Graph, device: Target, cc: str = cortex_m.CC) -> Flash | None:
+def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family = "F") -> PlannedFlash | None:
     """Of an int8 graph with any weights; None where no compiler for the device's core is here.
+
+    Names of classes are left out: an image has them only if the application prints them.
 
     Raises:
         InputError: the graph cannot be printed as C.
@@ -42,7 +36,16 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC) -> Flash | None
         return None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        c.write(graph, Metadata("planned", "Before training.", graph.labels, 1.0, 0, "0"), folder)
-        compiled = firmware.model_object(c_source.find(folder), device, folder, cc=cc)
-        found = cortex_m.sections(compiled)
-    return Flash(found.rodata + found.data, found.text, cortex_m.compiler_name(cc))
+        c.write(graph.replace(labels=()), Metadata("planned", "", (), 1.0, 0, "0"), folder, family)
+        source = c_source.find(folder)
+        without_values = _WEIGHTS.sub(r"\1{0}", source.source.read_text(encoding="utf-8"))  # read in no time
+        source.source.write_text(without_values, encoding="utf-8")
+        found = firmware.linked_alone(source, device, folder, cc=cc)
+    weights = plan.network_bytes(graph)
+    return PlannedFlash(
+        code_bytes=found.text,
+        weight_bytes=weights,
+        table_bytes=found.rodata + found.data - weights,
+        device=device.title,
+        compiler=cortex_m.compiler_name(cc),
+    )

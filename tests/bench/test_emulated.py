@@ -18,7 +18,7 @@ from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, plan
 from edgedistill.ir.graph import Graph
-from edgedistill.record import Measurement
+from edgedistill.record import Measurement, PlannedFlash
 from edgedistill.runners import aarch64, c_here, cortex_m
 from edgedistill.runners.cortex_m import Emulated, Sections
 from tests.graphs import random_input
@@ -43,6 +43,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, outputs: np.ndarray) -> None:
         stack_bytes=500,
         arena_bytes=2048,
         model=Sections(4000, 10_000, 4, 8),
+        linked_bytes=14_100,
         machine="mps2-an386",
         emulator="qemu 7.2.17",
         compiler="gcc 12.2.1",
@@ -68,14 +69,18 @@ def test_the_inputs_are_filled_up(graph: Graph) -> None:
 def test_counted_and_estimated(graph: Graph, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, expected = emulated.with_random(graph, random_input(graph, 3))
     stand_in(monkeypatch, expected)
-    found = emulated.on_device(folder, L4R5, x, expected, graph=graph)
+    planned = PlannedFlash(
+        code_bytes=4_000, weight_bytes=9_000, table_bytes=1_000, device=L4R5.title, compiler="gcc"
+    )
+    found = emulated.on_device(folder, L4R5, x, expected, graph=graph, planned=planned)
     row = found.parity
     assert (row.runtime, row.how, row.artifact) == ("c on mps2-an386, qemu 7.2.17", "emulated", "c")
     assert row.identical == row.values == expected.size and "100 inputs" in row.note
     rows = by_quantity(found.measurements)
     assert {m.how for n, m in rows.items() if not n.startswith("estimated")} == {"emulated"}
     assert rows["instructions"].value == 1_000_000 and "999,000 to 1,000,000" in rows["instructions"].note
-    assert rows["ram_bytes"].value == 2048 + 500 + 4 + 8 and rows["flash_bytes"].value == 14_004
+    assert rows["ram_bytes"].value == 2048 + 500 + 4 + 8 and rows["flash_bytes"].value == 14_100
+    assert "linked, planned 14,000 (+0.71%); compiled: code 4,000" in rows["flash_bytes"].note
     time, energy = rows["estimated_latency"], rows["estimated_energy"]
     assert time.how == energy.how == "modelled"
     assert time.value == pytest.approx((12.5 + 15) / 2) and "an estimate, 12.5 to 15 ms" in time.note

@@ -107,6 +107,42 @@ def test_c_comes_as_a_folder_that_firmware_takes(run: Run, model: Path, tmp_path
     assert load(out / "record.json").graph.arena_bytes == c.memory(small_integer_graph(3)).peak
 
 
+def test_family_d_is_of_the_c_files_alone(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model), "--format", "c,tflite", "--family", "d", "--inputs", "4", "--json")
+    assert done.exit_code == 0, done.stderr
+    out, graph = tmp_path / "out" / "net", small_integer_graph(3)
+    assert "#define EDGEDISTILL_NET_FAMILY 'D'" in (out / "c/edgedistill_net.h").read_text()
+    of_f, of_d = golden.load(out / "golden.npz"), golden.load(out / "c/golden.npz")
+    assert dict(of_f.checksums) == dict(golden.golden(graph, of_f.inputs).checksums)
+    assert dict(of_d.checksums) == dict(golden.golden(graph, of_f.inputs, "D").checksums)
+    assert of_d.checksums != of_f.checksums
+    rows = {(row["artifact"], row["family"]): row for row in json.loads(done.stdout)["parity"]}
+    assert set(rows) == {("student.tflite", "F"), ("student.tflite", "D"), ("c", "D")}
+    (again,) = (row for row in verify_dir(out, trust=True) if row.artifact == "c")
+    assert again.family == "D" and again.identical == again.values
+
+
+def test_a_family_needs_c_and_a_known_name(run: Run, model: Path, tmp_path: Path) -> None:
+    done = run("compile", str(model), "--format", "onnx", "--family", "D")
+    assert done.exit_code == 2 and "C is not among the formats" in done.stderr
+    done = run("compile", str(model), "--family", "E")
+    assert done.exit_code == 2 and "known: D, F" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_operators_that_c_lacks_are_named_all_at_once(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgedistill.export.c import operators
+
+    for kind in ("TABLE", "MAX_POOL_2D"):
+        monkeypatch.delitem(operators.OPERATORS, kind)  # type: ignore[arg-type]
+    done = run("compile", str(model), "--format", "c", "--family", "D")
+    assert done.exit_code == 2 and "the C of family D cannot compute" in done.stderr
+    assert "(TABLE)" in done.stderr and "(MAX_POOL_2D)" in done.stderr
+    assert not (tmp_path / "out" / "net").exists()
+
+
 def test_formats_are_those_of_the_table(run: Run, model: Path, tmp_path: Path) -> None:
     done = run("compile", str(model), "--format", "tfilte")
     assert done.exit_code == 2 and "did you mean tflite" in done.stderr

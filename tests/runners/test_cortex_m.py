@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(programs, "run", run)
     device = board(flash_bytes=65_536, ram_bytes=20_480)
-    made = firmware.Firmware(device, MPS2, "cc", tmp_path, tmp_path / "model.o", ())
+    made = firmware.Firmware(device, MPS2, "cc", tmp_path, tmp_path / "model.o", tmp_path / "nothing.o", ())
     with pytest.raises(InputError) as caught:
         made.link(np.zeros((1, 4), np.int8), "firmware0")
     assert "My board: 5 bytes too many for 64.0 KiB of flash and 1,234 bytes too many" in caught.value.what

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from edgedistill import target
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
+from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph, Op
+from edgedistill.ir.interpret import Family
 from edgedistill.read import read
+from edgedistill.record import PlannedFlash
 from edgedistill.runners import c_source, cortex_m
 from edgedistill.runners.cortex_m import firmware
 from edgedistill.sizing import flash
@@ -22,13 +24,6 @@ from tests.graphs import random_input, small_integer_graph
 M4 = target.load("cortex-m4")
 REASON = cortex_m.missing(cortex_m.CC)
 needs_compiler = pytest.mark.skipif(REASON is not None, reason=REASON or "")
-
-_NOTHING = """#include "{name}.h"
-int {name}_invoke(const int8_t *input, int8_t *output, void *arena)
-{{
-    return input == output || arena == input;
-}}
-"""
 
 
 def untrained(graph: Graph) -> Graph:
@@ -53,26 +48,30 @@ def averages(graph: Graph, op: Op) -> bool:
     return weights is not None and bool((weights == weights.flat[0]).all())
 
 
-def linked(graph: Graph, folder: Path, x: NDArray[np.int8]) -> int:
-    """What the model adds to an image: the firmware of it, less the firmware of a model that does nothing."""
-    c.write(graph, Metadata("net", "", graph.labels, 1.0, 0, "0"), folder)
-    source = c_source.find(folder)
-    made = firmware.compile_model(source, M4, folder)
-    whole = cortex_m.sections(made.link(x, "whole")).flash_bytes
-    source.source.write_text(_NOTHING.format(name=source.name))
-    made = firmware.compile_model(source, M4, folder)
-    return whole - cortex_m.sections(made.link(x, "nothing")).flash_bytes
+def linked(graph: Graph, folder: Path, family: Family) -> int:
+    c.write(graph, Metadata("net", "", graph.labels, 1.0, 0, "0"), folder, family)
+    made = firmware.compile_model(c_source.find(folder), M4, folder)
+    return made.linked_bytes(random_input(graph, 1))
 
 
-def compare(graph: Graph, folder: Path) -> None:
-    planned = flash.planned(untrained(graph), M4)
-    assert planned is not None and planned.code_bytes > 0
-    assert planned.total_bytes == pytest.approx(linked(graph, folder, random_input(graph, 1)), rel=0.01)
+def compare(graph: Graph, folder: Path, family: Family = "F") -> PlannedFlash:
+    planned = flash.planned(untrained(graph), M4, family=family)
+    assert planned is not None and planned.code_bytes > 0 and planned.table_bytes > 0
+    assert planned.weight_bytes == plan.network_bytes(graph)
+    assert planned.total_bytes == pytest.approx(linked(graph, folder, family), rel=0.01)
+    return planned
 
 
 @needs_compiler
-def test_a_small_graph(tmp_path: Path) -> None:
-    compare(small_integer_graph(3), tmp_path)
+def test_a_small_graph_in_both_families(tmp_path: Path) -> None:
+    graph = small_integer_graph(3)
+    assert compare(graph, tmp_path) != compare(graph, tmp_path, "D")
+
+
+@needs_compiler
+def test_names_of_classes_are_not_counted() -> None:
+    graph = small_integer_graph(3)
+    assert flash.planned(graph, M4) == flash.planned(graph.replace(labels=()), M4)
 
 
 @needs_compiler

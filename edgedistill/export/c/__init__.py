@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgedistill.errors import InputError, OutputError
-from edgedistill.export.c.model import Model, memory, model
+from edgedistill.export.c.model import Model, check, memory, model
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 
-__all__ = ["Model", "arena", "memory", "model", "to_text", "write"]
+__all__ = ["Model", "arena", "check", "memory", "model", "to_text", "write"]
 
 
 def arena(graph: Graph, *, as_c: bool) -> plan.ArenaPlan:
@@ -29,7 +29,8 @@ def to_text(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
     Family D has the bits of TensorFlow Lite Micro (see ir/numerics.py), and uses no float unit.
 
     Raises:
-        InputError: the graph is float, or has several inputs or outputs, or a sum may leave int32.
+        InputError: the graph is float, or has several inputs or outputs.
+        UnsupportedOpError: an operator that C lacks, or scales or sums that it cannot compute with.
     """
     if not graph.is_integer:
         raise InputError(

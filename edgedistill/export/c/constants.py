@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from edgedistill.export.c import text
 from edgedistill.ir import numerics
 from edgedistill.ir.graph import QParams
@@ -39,16 +37,15 @@ def add(a: QParams, b: QParams, y: QParams) -> Mapping[str, int] | None:
 
 
 def add_d(a: QParams, b: QParams, y: QParams) -> Mapping[str, int | str]:
-    """The fields of ``edge_add_fixed_t``; the ratios are computed in double."""
-    s_a, s_b, s_y = (float(q.scale[0]) for q in (a, b, y))
-    twice = 2 * max(s_a, s_b)
+    """The fields of ``edge_add_fixed_t``."""
+    left, right, total = numerics.add_multipliers_d(a, b, y)
     return {
         "left_zero": a.zero_point,
         "right_zero": b.zero_point,
         "zero": y.zero_point,
-        "left": text.scale(np.float64(s_a / twice)),
-        "right": text.scale(np.float64(s_b / twice)),
-        "sum": text.scale(np.float64(twice / (2**20 * s_y))),
+        "left": text.scale(left),
+        "right": text.scale(right),
+        "sum": text.scale(total),
     }
 
 

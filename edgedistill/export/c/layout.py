@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +12,34 @@ from edgedistill.errors import InputError
 from edgedistill.ir import numerics
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.ir.interpret import Family
+from edgedistill.ir.numerics import FixedPoint
 
 Int8 = NDArray[np.int8]
+Multiplier: TypeAlias = np.float32 | FixedPoint
+"""Of family F, or of family D."""
 
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """int32 ``bias`` [O] with the input's zero point folded in; ``scale`` [O], float64 for family D."""
+    """int32 ``bias`` [O] with the input's zero point folded in, and ``scale`` [O], all of one family."""
 
     bias: NDArray[np.int32]
-    scale: NDArray[np.floating[Any]]
+    scale: tuple[Multiplier, ...]
 
     @property
     def are_the_same(self) -> bool:
         """Whether all channels have one bias and one multiplier, as an average has."""
-        return bool((self.bias == self.bias[0]).all() and (self.scale == self.scale[0]).all())
+        return bool((self.bias == self.bias[0]).all()) and len(set(self.scale)) == 1
 
     def first(self, count: int) -> Channels:
         """The first channel, ``count`` times."""
-        return Channels(np.repeat(self.bias[:1], count), np.repeat(self.scale[:1], count))
+        return Channels(np.repeat(self.bias[:1], count), self.scale[:1] * count)
 
     def filled_up(self, multiple: int) -> Channels:
         """Channels of zero at the end, up to a multiple."""
         extra = -len(self.bias) % multiple
-        return Channels(np.pad(self.bias, (0, extra)), np.pad(self.scale, (0, extra)))
+        zero = FixedPoint() if isinstance(self.scale[0], FixedPoint) else np.float32(0)
+        return Channels(np.pad(self.bias, (0, extra)), (*self.scale, *[zero] * extra))
 
 
 def quant(graph: Graph, name: str) -> QParams:
@@ -75,11 +79,12 @@ def channels(graph: Graph, op: Op, family: Family = "F") -> Channels:
             where=f"{graph.name}: {op.name}",
             fix="choose a wider weight scale, or fewer products per output",
         )
-    scale: NDArray[np.floating[Any]] = numerics.multiplier(x.scale, w.scale, y.scale)
+    scale: tuple[Multiplier, ...]
     if family == "D":
-        scale = float(x.scale[0]) * w.scale.astype(np.float64) / float(y.scale[0])
-    whole = np.ascontiguousarray(np.broadcast_to(scale, folded.shape))
-    return Channels(folded.astype(np.int32), whole)
+        scale = numerics.multipliers_d(x.scale[0], w.scale, y.scale[0])
+    else:
+        scale = tuple(numerics.multiplier(x.scale, w.scale, y.scale))
+    return Channels(folded.astype(np.int32), scale * len(folded) if len(scale) == 1 else scale)
 
 
 def by_pairs(matrix: Int8) -> Int8:
@@ -94,15 +99,17 @@ def by_pairs(matrix: Int8) -> Int8:
 
 
 def by_fours(matrix: Int8) -> Int8:
-    """[O, K] for ``edge_dense``: per four channels, four of each in turn, then what K leaves over.
+    """[O, K] for ``edge_dense``: per block of four channels, four products of each in turn, then the rest.
 
-    The last ``O % 4`` channels follow as plain rows. Helium reads sixteen of each of the four at least.
+    The last ``O % 4`` channels follow as plain rows. Of a block's turns Helium reads 64 bytes at once:
+    zeros follow where the last block is shorter.
     """
     o, k = matrix.shape
-    whole, blocked = k - k % 4, o - o % 4
-    blocks = matrix[:blocked].reshape(o // 4, 4, k)
-    turns = blocks[:, :, :whole].reshape(o // 4, 4, k // 4, 4).transpose(0, 2, 1, 3)
-    parts = [turns.reshape(o // 4, 4 * whole), blocks[:, :, whole:].reshape(o // 4, 4 * (k - whole))]
-    last = matrix[blocked:].reshape(-1)
-    beyond = 4 * (16 - whole) - (4 * (k - whole) + len(last)) if blocked and whole % 16 else 0
-    return np.concatenate([np.concatenate(parts, 1).reshape(-1), last, np.zeros(max(beyond, 0), np.int8)])
+    in_turns, in_blocks = k - k % 4, o - o % 4  # products of a channel, and channels, that are laid out so
+    blocks = matrix[:in_blocks].reshape(o // 4, 4, k)
+    turns = blocks[:, :, :in_turns].reshape(o // 4, 4, k // 4, 4).transpose(0, 2, 1, 3)
+    rest = blocks[:, :, in_turns:]
+    each_block = np.concatenate([turns.reshape(o // 4, 4 * in_turns), rest.reshape(o // 4, 4 * (k % 4))], 1)
+    rows_after = matrix[in_blocks:].reshape(-1)
+    read_past = 64 - 4 * k - len(rows_after) if in_blocks and in_turns else 0
+    return np.concatenate([each_block.reshape(-1), rows_after, np.zeros(max(read_past, 0), np.int8)])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.export.c import kernel, text
 from edgedistill.export.c.layout import quant
 from edgedistill.export.c.operators import OPERATORS, Printed, Site
@@ -15,6 +16,12 @@ from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.ir.plan import ArenaPlan, Step
+
+FAMILIES: Mapping[Family, str] = {
+    "F": "one float32 multiplication rounded half to even, as CPU runtimes have it",
+    "D": "fixed point rounded twice, as TensorFlow Lite Micro and the TFLite reference kernels have it",
+}
+"""What the header says of its arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,22 @@ def memory(graph: Graph) -> ArenaPlan:
     return plan.arena(graph, steps(graph))
 
 
+def check(graph: Graph, family: Family = "F") -> None:
+    """Says before anything is written, or trained, that an int8 graph cannot be printed.
+
+    Raises:
+        UnsupportedOpError: names every operator that this family's C cannot compute.
+    """
+    _steps(graph, memory(graph), family)
+
+
 def model(graph: Graph, meta: Metadata, family: Family = "F") -> Model:
     """Header and source of an integer graph with one input and one output."""
     name = text.symbol(meta)
     labels = meta.labels or graph.labels
     arena = memory(graph)
     source = _source(graph, meta, name, labels, arena, family)
-    return Model(name, _header(graph, meta, name, labels, arena), source)
+    return Model(name, _header(graph, meta, name, labels, arena, family), source)
 
 
 def _tensor_macros(graph: Graph, tensor: str, stem: str, what: str, arena: ArenaPlan) -> str:
@@ -55,7 +71,9 @@ def _tensor_macros(graph: Graph, tensor: str, stem: str, what: str, arena: Arena
 """
 
 
-def _header(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], arena: ArenaPlan) -> str:
+def _header(
+    graph: Graph, meta: Metadata, name: str, labels: Sequence[str], arena: ArenaPlan, family: Family
+) -> str:
     upper = name.upper()
     notes = [f"{key}: {value}" for key, value in sorted(meta.provenance.items())]
     about = "\n".join(
@@ -77,6 +95,9 @@ def _header(graph: Graph, meta: Metadata, name: str, labels: Sequence[str], aren
 #ifdef __cplusplus
 extern "C" {{
 #endif
+
+/* Family {family}: {FAMILIES[family]}. */
+#define {upper}_FAMILY '{family}'
 
 /* Working memory that the caller provides; its content means nothing between calls. */
 #define {upper}_ARENA_BYTES {max(arena.peak, plan.ALIGNMENT_BYTES)}
@@ -146,13 +167,32 @@ def _source(
 
 
 def _steps(graph: Graph, arena: ArenaPlan, family: Family) -> list[tuple[Step, Printed]]:
+    """Every step of the program.
+
+    Raises:
+        UnsupportedOpError: names every operator that this family's C cannot compute.
+    """
     address = _addresses(graph, arena)
     offsets = {p.name: p.offset for p in arena.tensors}
-    found = []
+    found, lacking = [], []
     for i, step in enumerate(steps(graph)):
         scratch = f"memory + {offsets[step.scratch_name]}" if step.scratch else "NULL"
         site = Site(address, scratch, f"op{i}", family)
-        found.append((step, OPERATORS[step.ops[-1].kind](graph, step, site)))
+        last = step.ops[-1]
+        if last.kind not in OPERATORS:
+            lacking.append(f"{last.name} ({last.kind}): there is no kernel for it")
+            continue
+        try:
+            found.append((step, OPERATORS[last.kind](graph, step, site)))
+        except InputError as error:
+            lacking.append(f"{last.name} ({last.kind}): {error.what}")
+    if lacking:
+        raise UnsupportedOpError(
+            f"the C of family {family} cannot compute {len(lacking)} of {len(graph.ops)} operators: "
+            + "; ".join(lacking),
+            where=graph.name,
+            fix="leave C out of the formats, or change these layers or their scales",
+        )
     return found
 
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgedistill.errors import UnsupportedOpError
 from edgedistill.export.c import constants, layout, steps, text
 from edgedistill.ir import numerics, ops
@@ -98,7 +96,7 @@ def _dense(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     matrix = layout.rows(graph, op)
     channels = layout.channels(graph, op, site.family)
-    scales = channels.scale if len(set(channels.scale.tolist())) > 1 else channels.scale[:1]
+    scales = channels.scale if len(set(channels.scale)) > 1 else channels.scale[:1]
     fields = {
         "weights": f"{site.prefix}_weights",
         "biases": f"{site.prefix}_biases",
@@ -180,13 +178,17 @@ def _mul(graph: Graph, step: Step, site: Site) -> Printed:
     op = step.ops[0]
     q_a, q_b, q_y = (layout.quant(graph, name) for name in (*op.inputs, op.outputs[0]))
     exact = constants.mul(q_a, q_b, q_y) if site.family == "F" else None
-    scale = numerics.multiplier(q_a.scale, q_b.scale, q_y.scale)[0]
+    scale = (
+        numerics.mul_multiplier_d(q_a, q_b, q_y)
+        if site.family == "D"
+        else numerics.multiplier(q_a.scale, q_b.scale, q_y.scale)[0]
+    )
     kind = "mul" if exact is not None else "mul_float"
     fields: Mapping[str, int | str] = exact or {
         "a_zero": q_a.zero_point,
         "b_zero": q_b.zero_point,
         "zero": q_y.zero_point,
-        "scale": text.scale(scale if site.family == "F" else np.float64(scale)),
+        "scale": text.scale(scale),
     }
     count, period = (math.prod(graph.tensors[name].shape) for name in op.inputs)
     a, b, y = (site.address[name] for name in (*op.inputs, op.outputs[0]))

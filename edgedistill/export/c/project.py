@@ -27,10 +27,12 @@ from edgedistill.data import frontend as front_end
 from edgedistill.errors import OutputError
 from edgedistill.export import frontend
 from edgedistill.export.c import text
+from edgedistill.export.c.model import FAMILIES
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import interpret
+from edgedistill.ir import golden, interpret
 from edgedistill.ir.golden import Golden
 from edgedistill.ir.graph import Graph
+from edgedistill.ir.interpret import Family
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,14 +53,18 @@ FILES: Mapping[str, str] = MappingProxyType(
 )
 """Each file in the folder, and the template that it is made of."""
 
+GOLDEN = "golden.npz"
+"""Golden vectors of the C files, where they are not of family F as the build's own."""
+
 PITCH, PERIOD = 512, 20_000  # of the self-test's clip: a sawtooth from 0 to 1 kHz, far from clipping
 
 
-def to_texts(graph: Graph, meta: Metadata, vectors: Golden) -> dict[str, str]:
+def to_texts(graph: Graph, meta: Metadata, vectors: Golden, family: Family = "F") -> dict[str, str]:
     """The files' texts by their path in the folder; equal arguments give equal texts.
 
     Args:
-        vectors: the first input and its output become the self-test.
+        vectors: of ``family``; the first input and its output become the self-test.
+        family: of the C files.
     """
     name = text.symbol(meta)
     sound = meta.is_sound
@@ -67,25 +73,34 @@ def to_texts(graph: Graph, meta: Metadata, vectors: Golden) -> dict[str, str]:
         "upper": name.upper(),
         "version": _three_numbers(meta.version),
         "description": text.comment(meta.description),
+        "family": family,
+        "arithmetic": FAMILIES[family],
         "labels": bool(meta.labels or graph.labels),
         "sound": sound,
         "golden_input": _numbers(vectors.inputs[0]),
         "golden_output": _numbers(vectors.outputs[0]),
-        "golden_sound": _numbers(_sound_answer(graph)) if sound else "",
+        "golden_sound": _numbers(_sound_answer(graph, family)) if sound else "",
         "pitch": PITCH,
         "period": PERIOD,
     }
     return {path: _environment().get_template(file).render(values) for path, file in FILES.items()}
 
 
-def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path) -> None:
+def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path, family: Family = "F") -> None:
     """Writes FILES around the two files of a model in ``folder``, and for sound the front end beside them.
+
+    Args:
+        vectors: of family F.
+        family: of the C files. Where it is not F, what they answer to the same inputs lies beside them.
 
     Raises:
         OutputError: the files cannot be written.
     """
+    if family != "F":
+        vectors = golden.golden(graph, vectors.inputs, family)
+        golden.save(vectors, folder / GOLDEN)
     try:
-        for path, content in to_texts(graph, meta, vectors).items():
+        for path, content in to_texts(graph, meta, vectors, family).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(content, encoding="utf-8")
         if meta.is_sound:
@@ -104,10 +119,10 @@ def clip() -> NDArray[np.int16]:
     return (n * (n // PITCH) % PERIOD - PERIOD // 2).astype(np.int16)
 
 
-def _sound_answer(graph: Graph) -> NDArray[np.int8]:
+def _sound_answer(graph: Graph, family: Family) -> NDArray[np.int8]:
     features = front_end.features(clip()[None]).astype(np.int16) - 128
     x = features.astype(np.int8).reshape(graph.tensors[graph.inputs[0]].shape)
-    return np.asarray(interpret.run(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
+    return np.asarray(interpret.run(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]], np.int8)
 
 
 def _numbers(values: NDArray[np.int8]) -> str:

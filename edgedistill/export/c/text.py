@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.export.c.layout import Channels
+from edgedistill.export.c.layout import Channels, Multiplier
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import numerics
+from edgedistill.ir.numerics import FixedPoint
 
 _WIDTH = 100
 
@@ -39,16 +38,15 @@ def string(text: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
-def real(value: np.floating[Any]) -> str:
+def real(value: np.float32) -> str:
     """A float32 as a hexadecimal C constant, which is exact."""
     return f"{float(value).hex()}f"
 
 
-def scale(value: np.floating[Any]) -> str:
-    """A multiplier in both forms of family F, one of which the compiler takes; float64: in family D's."""
-    if isinstance(value, np.float64):
-        multiplier, shift = numerics.quantise_multiplier_d(float(value))
-        return f"{{{multiplier}, {min(shift, 30)}}}"
+def scale(value: Multiplier) -> str:
+    """Family D's multiplier, or family F's in two forms, one of which the compiler takes."""
+    if isinstance(value, FixedPoint):
+        return f"{{{value.q31}, {min(value.shift, 30)}}}"  # where any sum but 0 saturates
     return f"EDGE_SCALE(0x{int(value.view(np.uint32)):08X}u, {real(value)})"
 
 
@@ -74,9 +72,9 @@ def words_array(name: str, values: NDArray[np.int32]) -> str:
     return f"static const int32_t {name}[{values.size}] = {{\n{lines([*map(str, values.tolist())])}\n}};\n"
 
 
-def scales_array(name: str, values: NDArray[np.floating[Any]]) -> str:
+def scales_array(name: str, values: Sequence[Multiplier]) -> str:
     """``static const edge_scale_t name[]``."""
-    return f"static const edge_scale_t {name}[{values.size}] = {{\n{lines([*map(scale, values)])}\n}};\n"
+    return f"static const edge_scale_t {name}[{len(values)}] = {{\n{lines([*map(scale, values)])}\n}};\n"
 
 
 def channels_array(name: str, values: Channels) -> str:

@@ -46,7 +46,8 @@ class Emulated:
     repeat_spread: int  # instructions between two runs of the same input
     stack_bytes: int
     arena_bytes: int
-    model: Sections
+    model: Sections  # of its object file
+    linked_bytes: int  # of flash, that the model adds to the image
     machine: str
     emulator: str
     compiler: str
@@ -111,6 +112,7 @@ def run(
             stack_bytes=max(part.stack_bytes for part in said),
             arena_bytes=said[0].arena_bytes,
             model=sections(firmware.model),
+            linked_bytes=firmware.linked_bytes(chunks[0][:1]),
             machine=name,
             emulator=_qemu_version(),
             compiler=compiler_name(cc),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -16,6 +16,7 @@ from edgedistill.errors import GateError, InputError
 from edgedistill.runners import programs
 from edgedistill.runners.c_source import CSource
 from edgedistill.runners.cortex_m import toolchain
+from edgedistill.runners.cortex_m.elf import Sections, sections
 from edgedistill.runners.cortex_m.machines import MACHINES, Machine
 from edgedistill.target import Target
 from edgedistill.units import format_bytes
@@ -26,6 +27,8 @@ STACK_BYTES = 2_048
 
 HARNESS = ("startup.c", "firmware.c")
 """The programs around a model that run it on the inputs of the image."""
+
+NOTHING = "nothing.c"  # stands for a model where flash is counted
 
 _OVERFLOW = re.compile(r"region\W+(\w+)\W+overflowed by (\d+) byte")
 
@@ -39,6 +42,7 @@ class Firmware:
     cc: str
     folder: Path
     model: Path  # the model's object file
+    nothing: Path  # an object file of the same name that does nothing
     others: tuple[Path, ...]
 
     def link(self, inputs: NDArray[np.int8], name: str) -> Path:
@@ -61,6 +65,12 @@ class Firmware:
         if ended.code != 0:
             raise _does_not_fit(self.device, self.machine, ended) or _failed("linked", self.cc, ended)
         return image
+
+    def linked_bytes(self, inputs: NDArray[np.int8]) -> int:
+        """Flash that the model adds to an image: constants, code, and its part of the compiler's library."""
+        whole = sections(self.link(inputs, "whole"))
+        without = sections(replace(self, model=self.nothing).link(inputs, "without"))
+        return whole.flash_bytes - without.flash_bytes
 
 
 def compile_model(
@@ -105,8 +115,10 @@ def compile_model(
     (folder / "firmware.ld").write_text(script, encoding="utf-8")
     model = model_object(source, device, folder, cc=cc, more=more)
     include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
+    (folder / NOTHING).write_text(resource(NOTHING), encoding="utf-8")
+    nothing = _compile(device, cc, folder, NOTHING, include)
     others = tuple(_compile(device, cc, folder, name, include) for name in programs_c)
-    return Firmware(device, machine, cc, folder, model, others)
+    return Firmware(device, machine, cc, folder, model, nothing, others)
 
 
 def model_object(
@@ -118,6 +130,22 @@ def model_object(
         GateError: the compiler does not take the files.
     """
     return _compile(device, cc, folder, source.source, ("-std=c99", *more))
+
+
+def linked_alone(source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC) -> Sections:
+    """What a model keeps in an image: itself without what no inference reads, and its part of the library.
+
+    Raises:
+        GateError: the compiler does not take the files.
+    """
+    model = model_object(source, device, folder, cc=cc)
+    image = model.with_suffix(".elf")
+    script = ("-nostartfiles", "-Wl,--gc-sections", f"-Wl,--entry={source.name}_invoke")
+    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *script, "-o", image.name, model.name]
+    ended = programs.run(command, seconds=COMPILE_S, folder=folder)
+    if ended.code != 0:
+        raise _failed("linked", cc, ended)
+    return sections(image)
 
 
 def memories(device: Target, machine: Machine) -> tuple[int, int]:
