@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
-from edgedistill import datafree, students, target, tasks, teachers
+from edgedistill import datafree, phases, students, target, tasks, teachers
 from edgedistill import record as records
 from edgedistill.bench.accuracy import to_real
 from edgedistill.bench.files import sha256_of
@@ -31,6 +31,7 @@ from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
+from edgedistill.quant.learned import LearnedGraphNet
 from edgedistill.recipe import DataSection, Recipe
 from edgedistill.record import Accuracy, BuildRecord, EpochLog
 from edgedistill.reporter import QuietReporter, Reporter
@@ -38,7 +39,7 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import check_taps, keep_mix, load_mix, views_for
+from edgedistill.teaching import check_taps, keep_mix, views_for
 
 _TRAIN_SAMPLE = 2000  # training examples that the student is tried on: a share to about a point
 
@@ -93,6 +94,7 @@ def build(
             )
             return {name: record for name, record in done.items() if record is not None}
         check_taps(recipe, spec, data, teacher)
+        phases.check(recipe, data)
         report = _check_teacher(run, teacher, data)
         weights, epochs = distil(run, spec, data, teacher)
         float_graph, integer, more = _quantise(run, spec, data, teacher, weights)
@@ -275,7 +277,7 @@ def _quantise(
     name = run.stage_key(
         "quantise",
         distill=run.hashes["distill"],
-        quantise=choices.model_dump_json(),
+        quantise=choices.identity(),
         teacher=teacher.fingerprint,
     )
     net = spec.build(len(data.labels), data.image_shape[2])
@@ -283,45 +285,16 @@ def _quantise(
     float_graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
     found = run.store.find("quantise", name)
     if found is None:
-        run.reporter.stage("quantise", f"{choices.epochs} epochs in the deployed arithmetic")
+        run.reporter.stage("quantise", phases.described(choices))
         started = time.perf_counter()
         rng = np.random.default_rng((recipe.seed, 0xCA1B))
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
         qparams = ranges.choose(float_graph, ranges.observe(float_graph, calibration, choices.percentile))
-        quantised = GraphNet(float_graph, qparams)
-        schedule = Schedule(
-            stage="quantise",
-            epochs=choices.epochs,
-            batch=recipe.distill.batch,
-            lr=choices.lr,
-            temperature=recipe.distill.temperature,
-            alpha=recipe.distill.alpha,
-            seed=recipe.seed,
-            shape="cosine",
-            weight_decay=0.0,
-            ema=min(recipe.distill.ema, 0.998),
-            clip_norm=recipe.distill.clip_norm,
-            augment=recipe.data.augmentations,
-        )
-        mix = views = None
-        if choices.epochs:
-            mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
-            load_mix(mix, run.store.find("distill", run.hashes["distill"]))
-            mix.in_graph(net, quantised, data)
-            views = views_for(run, data, teacher, mix)
-        logs = fit(
-            quantised,
-            data,
-            schedule,
-            run.reporter,
-            run.store.work("quantise", name),
-            views=views,
-            teacher=teacher.logits,
-            inside=teacher.inside,
-            mix=mix,
-        )
-        integer = to_integer(quantised.trained(), qparams)
+        make = LearnedGraphNet if choices.scales == "learned" else GraphNet
+        quantised = make(float_graph, qparams)
+        logs = phases.train(run, net, quantised, data, teacher, run.store.work("quantise", name))
+        integer = to_integer(quantised.trained(), quantised.deployed(), quantised.weight_scales())
         run.seconds["quantise"] = time.perf_counter() - started
         with run.store.writing("quantise", name) as folder:
             (folder / "graph.npz").write_bytes(serial.to_bytes(integer))

@@ -130,10 +130,20 @@ class DistillSection(_Section):
 class QuantiseSection(_Section):
     """The int8 training, teacher still in the loop."""
 
-    epochs: int = Field(4, ge=0)  # 0: post-training quantisation
+    epochs: int = Field(4, ge=0)  # of tutoring; 0 with no other phase: post-training quantisation
     lr: float = Field(5e-4, gt=0)
     calibration_images: int = Field(512, ge=1)
     percentile: float = Field(99.999, gt=50, le=100)
+    scales: Literal["observed", "learned"] = "observed"  # learned: step sizes are trained, too (LSQ)
+    teacher: Literal["teacher", "student", "both"] = "teacher"  # whose soft targets; student: the float one
+    self_study: int = Field(0, ge=0)  # epochs before, from labels alone (QKD's first phase)
+    co_study: int = Field(0, ge=0)  # epochs in which teacher and int8 student teach each other (its second)
+
+    def identity(self) -> str:
+        """What a stage's hash sees: JSON; later fields enter where they are not at their default."""
+        later = ("scales", "teacher", "self_study", "co_study")
+        unset = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump_json(exclude=unset)
 
 
 class ExportSection(_Section):

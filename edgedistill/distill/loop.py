@@ -258,13 +258,15 @@ def _batches(
         elif soft is None and mix.wants_logits:
             assert teacher is not None
             soft = teacher(images)
+        x = to_input(images)
         yield (
-            to_input(images),
+            x,
             Batch(
                 soft=None if soft is None else torch.from_numpy(np.ascontiguousarray(soft)),
                 labels=torch.from_numpy(data.train.labels[indices]),
                 indices=torch.from_numpy(indices),
                 teacher={name: torch.from_numpy(features[name]).float() for name in layers},
+                images=x,
             ),
         )
 

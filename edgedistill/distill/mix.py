@@ -31,6 +31,7 @@ class Batch:
     labels: Tensor  # [N]
     indices: Tensor  # [N], places in the train split
     teacher: Mapping[str, Tensor]  # what its tapped layers answer, [N, ...]
+    images: Tensor | None = None  # the student's input [N,C,H,W], for a teacher that learns along
 
 
 class Term(nn.Module):
