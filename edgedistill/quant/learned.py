@@ -107,10 +107,10 @@ class LearnedGraphNet(GraphNet):
         """int8 parameters of every activation, by every rule of the integer contract."""
         wished = dict(self._fixed)
         for slot, members in self._members.items():
-            scale = min(max(float(self.scales[slot]), _LEAST_SCALE), self._largest.get(slot, math.inf))
+            scale = min(max(self.scales[slot].item(), _LEAST_SCALE), self._largest.get(slot, math.inf))
             zero_point = -128
             if slot in self.starts:
-                zero_point = min(max(round(-float(self.starts[slot]) / scale), -128), 127)
+                zero_point = min(max(round(-self.starts[slot].item() / scale), -128), 127)
             wished.update(dict.fromkeys(members, QParams(np.array([scale], np.float32), zero_point)))
         return ranges.snapped(self.graph, wished, self._groups)
 
