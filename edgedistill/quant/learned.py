@@ -135,9 +135,8 @@ class LearnedGraphNet(GraphNet):
         if slot not in self.scales:
             return super()._saturated(op, steps, q_y)
         scale, start = self.scales[slot], self.starts.get(slot, None)
-        scale = (
-            scale + (torch.from_numpy(q_y.scale).to(scale.device) - scale).detach()
-        )  # straight through the snap
+        snapped = torch.from_numpy(q_y.scale).to(scale.device)
+        scale = scale + (snapped - scale).detach()  # the gradient passes the snap
         factor = 1 / math.sqrt(steps[0].numel() * (255 if start is None else 127))
         low, high = -128 - q_y.zero_point, 127 - q_y.zero_point
         return _quantise(steps, scale, start, low, high, factor)
