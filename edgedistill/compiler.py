@@ -100,7 +100,7 @@ def compile_model(
     loaded = read(model)
     graph = _one_way(loaded.graph, model)
     reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
-    _fits(graph, target, formats, family)
+    known = _fits(graph, target, formats, family)
     check_writable(out.absolute().parent)
     seconds = {"read": time.perf_counter() - started}
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
@@ -127,7 +127,7 @@ def compile_model(
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
         with ThreadPoolExecutor(1) as beside:  # the device's compiler works while runtimes are proven
-            planning = beside.submit(_plan_flash, graph, target, formats, family)
+            planning = beside.submit(_plan_flash, graph, target, formats, family, known)
             proofs = parity(graph, folder, x)
             flash = planning.result()
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
@@ -159,15 +159,21 @@ def _one_way(graph: Graph, model: Path) -> Graph:
 
 
 def _plan_flash(
-    graph: Graph, target: Target | None, formats: Sequence[str], family: Family
+    graph: Graph, target: Target | None, formats: Sequence[str], family: Family, known: PlannedFlash | None
 ) -> PlannedFlash | None:
+    if known is not None:
+        return known
     return planned(graph, target, family=family) if target is not None and "c" in formats else None
 
 
-def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: Family) -> None:
-    """Before anything is written: activations in RAM, constants and code in flash."""
+def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: Family) -> PlannedFlash | None:
+    """Before anything is written: activations in RAM, constants and code in flash.
+
+    Returns:
+        The flash that was planned, where the device has a limit to hold it against.
+    """
     if target is None:
-        return
+        return None
     as_c = "c" in formats
     limited = target if target.flash_bytes is not None else None
     found = fits.needs(graph, as_c=as_c, device=limited, family=family)
@@ -177,6 +183,7 @@ def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: F
     if target.flash_bytes is not None and found.flash_bytes > target.flash_bytes.value:
         what = "the weights alone need" if found.flash is None else "constants and code need"
         _too_large(target, what, found.flash_bytes, "flash", target.flash_bytes.value)
+    return found.flash
 
 
 def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgedistill.ir.names import short
 from edgedistill.ir.plan import ArenaPlan, Placement
 
 COLUMNS = 64
@@ -40,6 +41,7 @@ def text(plan: ArenaPlan, how: str) -> str:
     shown = blocks(plan.tensors)
     if not shown or not plan.peak:
         return "memory: no tensor needs the arena\n"
+    called = short(name for block in shown for name in block.names)
     steps = 1 + max(block.last for block in shown)
     above = (
         f"; no plan is below {plan.lower_bound:,}" if plan.lower_bound < plan.peak else ", the least possible"
@@ -53,7 +55,13 @@ def text(plan: ArenaPlan, how: str) -> str:
                 row[start:end] = LETTERS[i % len(LETTERS)] * (end - start)
         lines.append(f"step {step:>3} |{''.join(row)}|")
     rows = [
-        (LETTERS[i % len(LETTERS)], f"{b.offset:,}", f"{b.size:,}", f"{b.first}-{b.last}", ", ".join(b.names))
+        (
+            LETTERS[i % len(LETTERS)],
+            f"{b.offset:,}",
+            f"{b.size:,}",
+            f"{b.first}-{b.last}",
+            ", ".join(called[name] for name in b.names),
+        )
         for i, b in enumerate(shown)
     ]
     widths = [max(len(row[k]) for row in [("", "offset", "bytes", "steps"), *rows]) for k in range(4)]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from edgedistill.ir import ops, plan
 from edgedistill.ir.graph import Graph, Op, Tensor
+from edgedistill.ir.names import short
 
 
 def text(graph: Graph) -> str:
     """A table of operators between a summary and the arena's size."""
     costs = plan.macs(graph)
+    called = short([*graph.tensors, *(op.name for op in graph.ops)])
     memory = plan.arena(graph)
     header = ("operator", "kind", "how", "inputs", "output", "scale", "zero", "MACs")
-    rows = [header, *(("", "INPUT", "", "", *_tensor(graph.tensors[name]), "") for name in graph.inputs)]
+    rows = [
+        header,
+        *(("", "INPUT", "", "", *_tensor(graph.tensors[name], called[name]), "") for name in graph.inputs),
+    ]
     for op in graph.ops:
-        y = _tensor(graph.tensors[op.outputs[0]])
-        inputs = " ".join(_input(graph.tensors[name]) for name in op.inputs)
+        y = _tensor(graph.tensors[op.outputs[0]], called[op.outputs[0]])
+        inputs = " ".join(_input(graph.tensors[name], called[name]) for name in op.inputs)
         cost = f"{costs[op.name]:,}" if costs[op.name] else ""
-        rows.append((op.name, op.kind, _how(graph, op), inputs, *y, cost))
+        rows.append((called[op.name], op.kind, _how(graph, op), inputs, *y, cost))
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -31,29 +36,32 @@ def text(graph: Graph) -> str:
         f"{sum(costs.values()):,} MACs, {plan.weight_bytes(graph):,} bytes of constants, "
         f"arena {memory.peak:,} bytes (no plan below {memory.lower_bound:,})"
     )
-    return "\n".join([summary, *lines, f"outputs: {', '.join(graph.outputs)}", totals]) + "\n"
+    return (
+        "\n".join([summary, *lines, f"outputs: {', '.join(called[name] for name in graph.outputs)}", totals])
+        + "\n"
+    )
 
 
 def _shape(tensor: Tensor) -> str:
     return "[" + ",".join(map(str, tensor.shape)) + "]"
 
 
-def _tensor(tensor: Tensor) -> tuple[str, str, str]:
+def _tensor(tensor: Tensor, called: str) -> tuple[str, str, str]:
     """Name and shape, scale, zero point of an activation."""
-    name = f"{tensor.name} {_shape(tensor)}"
+    name = f"{called} {_shape(tensor)}"
     if tensor.quant is None:
         return name, "", ""
     return name, f"{tensor.quant.scale[0]:.9g}", str(tensor.quant.zero_point)
 
 
-def _input(tensor: Tensor) -> str:
+def _input(tensor: Tensor, called: str) -> str:
     """An activation by name, a constant by name and shape, with the range of its scales."""
     if tensor.data is None:
-        return tensor.name
+        return called
     scales = ""
     if tensor.quant is not None and tensor.dtype == "int8":
         scales = f"({tensor.quant.scale.min():.3g}..{tensor.quant.scale.max():.3g})"
-    return f"{tensor.name}{_shape(tensor)}{scales}"
+    return f"{called}{_shape(tensor)}{scales}"
 
 
 def _how(graph: Graph, op: Op) -> str:
