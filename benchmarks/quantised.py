@@ -3,8 +3,8 @@
     python benchmarks/quantised.py --real-data DIR --out out/quantised --epochs 12 --json FILE
 
 CIFAR-10, teacher ResNet-56, student ResNet-8. All ways of a seed start from the same float student; those
-that train have the same number of int8 epochs, QKD's divided among its phases (two more where it has but
-one). A broken-off run goes on where it stopped.
+that train have the same number of int8 epochs (--quantise-epochs); QKD divides them among its three phases,
+which have one each at least. A broken-off run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edgedistill.reporter import PlainReporter
 
 def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
     """Changes of the recipe by name."""
+    third = max(epochs // 3, 1)
     return {
         "post-training": {"quantise.epochs": 0},
         "observed": {},
@@ -32,9 +33,9 @@ def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
         "learned, student alone": {"quantise.scales": "learned", "quantise.teacher": "student"},
         "QKD": {
             "quantise.scales": "learned",
-            "quantise.self_study": max(epochs // 3, 1),
-            "quantise.co_study": max(epochs // 3, 1),
-            "quantise.epochs": max(epochs - 2 * (epochs // 3), 1),
+            "quantise.self_study": third,
+            "quantise.co_study": third,
+            "quantise.epochs": max(epochs - 2 * third, 1),
         },
     }
 
