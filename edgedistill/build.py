@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill import data as data_sets
-from edgedistill import datafree, robustness, students, succession, target, tasks
+from edgedistill import datafree, phases, robustness, students, succession, target, tasks
 from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8, to_real
@@ -35,6 +35,7 @@ from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
+from edgedistill.quant.learned import LearnedGraphNet
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord, EpochLog
 from edgedistill.reporter import Reporter
@@ -42,7 +43,7 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
-from edgedistill.teaching import keep_mix, load_mix, load_teacher, views_for
+from edgedistill.teaching import keep_mix, load_teacher, views_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,6 +110,7 @@ def build(
             )
             return {name: record for name, record in done.items() if record is not None}
         succession.check(recipe, spec, data, teacher)
+        phases.check(recipe, data)
         report = parallel.once(_check_teacher, run, teacher, data)
         students_run, last_teacher = succession.teach(run, spec, data, teacher, distil)
         weights, epochs = distil(students_run, spec, data, last_teacher)
@@ -162,7 +164,8 @@ def _baseline(
 ) -> dict[str, float]:
     """What the same student reaches on labels alone, in as many epochs, and what its teacher gave it."""
     plain = run.recipe.distill.model_copy(update={"losses": (LossSection(name="hard-labels"),)})
-    alone = Run(run.recipe.model_copy(update={"distill": plain}), run.store, run.reporter)
+    changed = {"distill": plain, "quantise": phases.untaught(run.recipe.quantise)}
+    alone = Run(run.recipe.model_copy(update=changed), run.store, run.reporter)
     weights, _ = distil(alone, spec, data, teacher, title="baseline")
     float_graph, without, _ = _quantise(alone, spec, data, teacher, weights)
     run.seconds["baseline"], run.hashes["baseline"] = sum(alone.seconds.values()), alone.hashes["quantise"]
@@ -366,49 +369,17 @@ def _quantise(
     float_graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
     found = run.store.find("quantise", name)
     if found is None:
-        run.reporter.stage("quantise", f"{choices.epochs} epochs in the deployed arithmetic")
+        run.reporter.stage("quantise", phases.described(choices))
         started = time.perf_counter()
         rng = np.random.default_rng((recipe.seed, 0xCA1B))
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
         observed = parallel.once(ranges.observe, float_graph, calibration, choices.percentile)
         qparams = ranges.choose(float_graph, observed)
-        quantised = GraphNet(float_graph, qparams)
-        schedule = Schedule(
-            stage="quantise",
-            epochs=choices.epochs,
-            batch=recipe.distill.batch,
-            lr=choices.lr,
-            temperature=recipe.distill.temperature,
-            alpha=recipe.distill.alpha,
-            seed=recipe.seed,
-            shape="cosine",
-            weight_decay=0.0,
-            ema=min(recipe.distill.ema, 0.998),
-            clip_norm=recipe.distill.clip_norm,
-            augment=recipe.data.augmentations,
-            mixup=recipe.distill.mixup,
-        )
-        mix = views = None
-        if choices.epochs:
-            mix = mixes.make(recipe.distill, net, teacher, data, recipe.seed)
-            load_mix(mix, run.store.find("distill", run.hashes["distill"]))
-            mix.in_graph(net, quantised, data)
-            views = views_for(run, data, teacher, mix)
-        logs = fit(
-            quantised,
-            data,
-            schedule,
-            run.reporter,
-            run.store.work("quantise", name),
-            views=views,
-            teacher=teacher.logits,
-            inside=teacher.inside,
-            knowing=teacher.knowing,
-            mix=mix,
-            adversary=adversarial.make(recipe.adversarial, recipe.distill, data),
-        )
-        integer = to_integer(quantised.trained(), qparams)
+        make = LearnedGraphNet if choices.scales == "learned" else GraphNet
+        quantised = make(float_graph, qparams)
+        logs = phases.train(run, net, quantised, data, teacher, run.store.work("quantise", name))
+        integer = to_integer(quantised.trained(), quantised.deployed(), quantised.weight_scales())
         run.seconds["quantise"] = time.perf_counter() - started
         parallel.once(_keep_integer, run, name, integer, logs)
         found = run.store.find("quantise", name)

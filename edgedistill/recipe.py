@@ -31,6 +31,11 @@ def _unset(value: object) -> bool:
     return value is None
 
 
+def _is(default: object) -> Callable[[object], bool]:
+    """As ``_unset``, of a choice whose default is another value."""
+    return lambda value: value == default
+
+
 class DataSection(_Section):
     """Where examples come from. No source: the built-in digits."""
 
@@ -179,10 +184,18 @@ class AdversarialSection(_Section):
 class QuantiseSection(_Section):
     """The int8 training, teacher still in the loop."""
 
-    epochs: int = Field(4, ge=0)  # 0: post-training quantisation
+    epochs: int = Field(4, ge=0)  # of tutoring; 0 with no other phase: post-training quantisation
     lr: float = Field(5e-4, gt=0)
     calibration_images: int = Field(512, ge=1)
     percentile: float = Field(99.999, gt=50, le=100)
+    # learned: step sizes are trained, too (LSQ)
+    scales: Literal["observed", "learned"] = Field("observed", exclude_if=_is("observed"))
+    # whose soft targets; student: the float one
+    teacher: Literal["teacher", "student", "both"] = Field("teacher", exclude_if=_is("teacher"))
+    # epochs before, from labels alone (QKD's first phase)
+    self_study: int = Field(0, ge=0, exclude_if=_is(0))
+    # epochs in which teacher and int8 student teach each other (QKD's second phase)
+    co_study: int = Field(0, ge=0, exclude_if=_is(0))
 
 
 class ExportSection(_Section):

@@ -20,7 +20,18 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("bench",),
     ("package", "report"),
     ("tuning",),
-    ("build", "compiler", "datafree", "deliver", "robustness", "succession", "teach", "teaching", "tune"),
+    (
+        "build",
+        "compiler",
+        "datafree",
+        "deliver",
+        "phases",
+        "robustness",
+        "succession",
+        "teach",
+        "teaching",
+        "tune",
+    ),
     ("cli", "__main__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

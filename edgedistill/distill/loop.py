@@ -299,14 +299,16 @@ def _batches(
         elif soft is None and mix.wants_logits:
             assert teacher is not None
             soft = teacher(images)
+        x = to_input(images).to(team.device)
         yield (
-            to_input(images).to(team.device),
+            x,
             Batch(
                 soft=None if soft is None else team.whole(torch.from_numpy(np.ascontiguousarray(soft)), size),
                 labels=torch.from_numpy(labels).to(team.device),
                 indices=torch.from_numpy(indices).to(team.device),
                 teacher={name: team.whole(torch.from_numpy(features[name]).float(), size) for name in layers},
                 second=second,
+                images=x,
             ),
         )
 

@@ -34,6 +34,7 @@ class Batch:
     indices: Tensor  # [N], places in the train split
     teacher: Mapping[str, Tensor]  # what its tapped layers answer, [N, ...]
     second: Second | None = None  # of mixed images
+    images: Tensor | None = None  # this process's student input [N,C,H,W], for a teacher that learns along
 
 
 class Term(nn.Module):

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgedistill.ir import ops
@@ -25,7 +26,7 @@ from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
 from edgedistill.quant.integer import channel_axis
 from edgedistill.students.blocks import subsample
 
-_WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
+WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 _EXACT_FLOAT32 = 2**24
 
 
@@ -46,12 +47,12 @@ def _round(x: Tensor) -> Tensor:
 
 
 class _Add(torch.autograd.Function):
-    """floor((2 * (p_a * a + p_b * b) + q) / 2q); gradients p_a / q and p_b / q."""
+    """(p_a * a + p_b * b) / q, which an odd q keeps off every half; gradients p_a / q and p_b / q."""
 
     @staticmethod
     def forward(ctx: object, a: Tensor, b: Tensor, p_a: int, p_b: int, q: int) -> Tensor:
         ctx.ratios = p_a / q, p_b / q  # type: ignore[attr-defined]
-        return torch.floor((2 * (p_a * a + p_b * b) + q) / (2 * q))
+        return (p_a * a + p_b * b) / q
 
     @staticmethod
     def backward(ctx: object, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
@@ -71,16 +72,19 @@ class GraphNet(nn.Module):
         super().__init__()
         self.graph = graph
         self.qparams = dict(qparams) if qparams is not None else None
+        self.shown_qparams = self.qparams  # in whose steps hooks see values
         self.weights = nn.ParameterDict()
-        self.outputs = nn.ModuleDict({f"{_key(op)}/y": nn.Identity() for op in graph.ops})
+        self.outputs = nn.ModuleDict({f"{key(op.name)}/y": nn.Identity() for op in graph.ops})
         for op in graph.ops:
-            if isinstance(op.attrs, _WEIGHTED):
+            if isinstance(op.attrs, WEIGHTED):
                 learned = not getattr(op.attrs, "constant", False)
-                for key, name in zip("wb", op.inputs[1:], strict=True):
+                for part, name in zip("wb", op.inputs[1:], strict=True):
                     data = torch.from_numpy(np.array(graph.tensors[name].data, np.float32))
-                    if key == "w" and data.ndim == 4:
+                    if part == "w" and data.ndim == 4:
                         data = data.permute(0, 3, 1, 2) if channel_axis(op) == 0 else data.permute(3, 0, 1, 2)
-                    self.weights[f"{_key(op)}/{key}"] = nn.Parameter(data.contiguous(), requires_grad=learned)
+                    self.weights[f"{key(op.name)}/{part}"] = nn.Parameter(
+                        data.contiguous(), requires_grad=learned
+                    )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.qparams is not None:
@@ -91,7 +95,7 @@ class GraphNet(nn.Module):
         for i, op in enumerate(self.graph.ops):
             step = self._float if self.qparams is None else self._integer
             y = step(op, [values[n] for n in op.inputs if n in values])
-            values[op.outputs[0]] = self.outputs[f"{_key(op)}/y"](y)
+            values[op.outputs[0]] = self._shown(op, y)
             for name in op.inputs:
                 if last_use[name] == i and name not in self.graph.outputs:
                     values.pop(name, None)
@@ -100,17 +104,31 @@ class GraphNet(nn.Module):
 
     def scale_of(self, output: str) -> float:
         """What the values at ``outputs.NAME`` are multiplied by to be real values."""
-        op = next(op for op in self.graph.ops if output == f"outputs.{_key(op)}/y")
-        return 1.0 if self.qparams is None else float(self.qparams[op.outputs[0]].scale[0])
+        op = next(op for op in self.graph.ops if output == f"outputs.{key(op.name)}/y")
+        return 1.0 if self.shown_qparams is None else float(self.shown_qparams[op.outputs[0]].scale[0])
+
+    def deployed(self) -> dict[str, QParams]:
+        """int8 parameters of every activation, as ``to_integer`` takes them."""
+        assert self.qparams is not None
+        return self.qparams
+
+    def weight_scales(self) -> dict[str, NDArray[np.float32]]:
+        """float32 [O] by operators' names, where they are not ``integer.weight_scale``."""
+        return {}
+
+    def _shown(self, op: Op, y: Tensor) -> Tensor:
+        """Lets hooks on ``outputs`` see the values, and hands them on."""
+        shown: Tensor = self.outputs[f"{key(op.name)}/y"](y)
+        return shown
 
     def trained(self) -> Graph:
         """The float graph with the present weights."""
         tensors = []
         for op in self.graph.ops:
-            if isinstance(op.attrs, _WEIGHTED):
-                for key, name in zip("wb", op.inputs[1:], strict=True):
-                    data = self.weights[f"{_key(op)}/{key}"].detach().cpu()
-                    if key == "w" and data.ndim == 4:
+            if isinstance(op.attrs, WEIGHTED):
+                for part, name in zip("wb", op.inputs[1:], strict=True):
+                    data = self.weights[f"{key(op.name)}/{part}"].detach().cpu()
+                    if part == "w" and data.ndim == 4:
                         data = data.permute(0, 2, 3, 1) if channel_axis(op) == 0 else data.permute(1, 2, 3, 0)
                     tensors.append(
                         replace(self.graph.tensors[name], data=np.ascontiguousarray(data.numpy(), np.float32))
@@ -133,11 +151,11 @@ class GraphNet(nn.Module):
         return F.conv2d(x, w, b, attrs.stride, padding, groups=groups)
 
     def _parameters_of(self, op: Op) -> tuple[Tensor, Tensor]:
-        return self.weights[f"{_key(op)}/w"], self.weights[f"{_key(op)}/b"]
+        return self.weights[f"{key(op.name)}/w"], self.weights[f"{key(op.name)}/b"]
 
     def _float(self, op: Op, x: list[Tensor]) -> Tensor:
         attrs = op.attrs
-        if isinstance(attrs, _WEIGHTED):
+        if isinstance(attrs, WEIGHTED):
             y = self._linear(op, x[0], *self._parameters_of(op))
         elif isinstance(attrs, ops.Add):
             y = x[0] + x[1]
@@ -153,23 +171,26 @@ class GraphNet(nn.Module):
     def _integer(self, op: Op, x: list[Tensor]) -> Tensor:
         assert self.qparams is not None
         attrs, q_y = op.attrs, self.qparams[op.outputs[0]]
-        low, high = -128 - q_y.zero_point, 127 - q_y.zero_point
-        if isinstance(attrs, _WEIGHTED):
-            return torch.clamp(_round(self._requantised(op, x[0], q_y)), low, high)
+        if isinstance(attrs, WEIGHTED):
+            return self._saturated(op, self._requantised(op, x[0], q_y), q_y)
         if isinstance(attrs, ops.Add | ops.Mul):
             scales = [self.qparams[n].scale[0] for n in op.inputs]
             if isinstance(attrs, ops.Add):
                 ratio = odd_ratio(scales[0], scales[1], q_y.scale[0])
                 assert ratio is not None, f"{op.name}: scales without an odd ratio"
-                return torch.clamp(_Add.apply(x[0], x[1], *ratio), low, high)  # type: ignore[no-untyped-call]
+                return self._saturated(op, _Add.apply(x[0], x[1], *ratio), q_y)  # type: ignore[no-untyped-call]
             pair = odd_ratio_mul(scales[0], scales[1], q_y.scale[0])
             assert pair is not None, f"{op.name}: scales without an odd ratio"
-            return torch.clamp(_round(x[0].double() * x[1] * pair[0] / pair[1]).float(), low, high)
+            return self._saturated(op, x[0].double() * x[1] * pair[0] / pair[1], q_y)
         if isinstance(attrs, ops.Table):
             q_x = self.qparams[op.inputs[0]]
             real = _function(attrs, x[0].double() * float(q_x.scale[0])) / float(q_y.scale[0])
-            return torch.clamp(_round(real).float(), low, high)
+            return self._saturated(op, real, q_y)
         return _move(attrs, x)
+
+    def _saturated(self, op: Op, steps: Tensor, q_y: QParams) -> Tensor:
+        """``c`` of the operator's exact result, given in steps of its scale (float32 or float64)."""
+        return torch.clamp(_round(steps).float(), -128 - q_y.zero_point, 127 - q_y.zero_point)
 
     def _requantised(self, op: Op, x: Tensor, q_y: QParams) -> Tensor:
         """f32(acc) * M, before rounding."""
@@ -191,7 +212,7 @@ class GraphNet(nn.Module):
             s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
             s_b = s_x * s_w
         w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
-        return w_int, _round(b.double() / s_b.double()), s_w
+        return w_int, whole_bias(b, s_b), s_w
 
 
 class Shadow(GraphNet):
@@ -209,9 +230,14 @@ class Shadow(GraphNet):
         return self._parameters_of(op)[0], bias, torch.from_numpy(w.quant.scale)
 
 
-def _key(op: Op) -> str:
-    """ParameterDict keys must not hold dots."""
-    return op.name.replace(".", "/")
+def whole_bias(b: Tensor, s_b: Tensor) -> Tensor:
+    """int32 biases [O] as float64, of scales ``s_b`` [O]; the gradient passes the rounding."""
+    return _round(b.double() / s_b.double())
+
+
+def key(name: str) -> str:
+    """Of an operator or tensor in a ParameterDict, whose keys must not hold dots."""
+    return name.replace(".", "/")
 
 
 def _move(attrs: ops.Attrs, x: list[Tensor]) -> Tensor:

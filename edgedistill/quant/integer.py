@@ -28,8 +28,19 @@ def weight_scale(w: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.asarray(np.maximum(largest.astype(np.float32) / np.float32(127), _LEAST_SCALE), np.float32)
 
 
-def to_integer(graph: Graph, qparams: Mapping[str, QParams]) -> Graph:
-    """The integer graph: int8 activations and weights, int32 biases of scale ``s_x * s_w``."""
+def to_integer(
+    graph: Graph,
+    qparams: Mapping[str, QParams],
+    weight_scales: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Graph:
+    """The integer graph: int8 activations and weights, int32 biases of scale ``s_x * s_w``.
+
+    Args:
+        graph: float, with the weights to deploy.
+        qparams: of every activation.
+        weight_scales: float32 [O] by operators' names; the others' are ``weight_scale``.
+    """
+    learned = weight_scales or {}
     tensors = {
         name: replace(graph.tensors[name], dtype="int8", quant=qparams[name]) for name in graph.activations()
     }
@@ -39,7 +50,7 @@ def to_integer(graph: Graph, qparams: Mapping[str, QParams]) -> Graph:
             w, b = graph.tensors[op.inputs[1]], graph.tensors[op.inputs[2]]
             assert w.data is not None and b.data is not None
             axis = channel_axis(op)
-            s_w = weight_scale(w.data, axis)
+            s_w = learned[op.name] if op.name in learned else weight_scale(w.data, axis)
             along = s_w.reshape([-1 if i == axis else 1 for i in range(w.data.ndim)])
             data = np.clip(np.rint(w.data / along), -127, 127).astype(np.int8)
             s_b = (qparams[op.inputs[0]].scale * s_w).astype(np.float32)

@@ -110,7 +110,7 @@ def _copy(graph: Graph, tensor: str, reader: str) -> tuple[Tensor, Op, list[Tens
     return copy, operator, [w, b]
 
 
-def _qparams(low: float, high: float, act: str) -> QParams:
+def qparams_of(low: float, high: float, act: str) -> QParams:
     """int8 parameters whose range holds [low, high] and real zero exactly."""
     if act in ("relu", "relu6"):
         high = max(high, _LEAST_RANGE)
@@ -124,7 +124,7 @@ def _qparams(low: float, high: float, act: str) -> QParams:
     return QParams(np.array([scale], np.float32), zero_point)
 
 
-def _moved(graph: Graph) -> dict[str, list[str]]:
+def moved(graph: Graph) -> dict[str, list[str]]:
     """By each activation, all activations that values are only moved to or from (itself included)."""
     root: dict[str, str] = {}
 
@@ -164,7 +164,7 @@ def _shared(
             acts = {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in members} - {
                 "none"
             }
-            shared = _qparams(low, high, "relu6" if "relu6" in acts else "relu" if acts else "none")
+            shared = qparams_of(low, high, "relu6" if "relu6" in acts else "relu" if acts else "none")
         result.update(dict.fromkeys(members, shared))
     return result
 
@@ -186,10 +186,22 @@ def choose(
     for op in graph.ops:  # free choice
         act = getattr(op.attrs, "act", "none")
         low, high = ranges.get(op.outputs[0], (-1.0, 1.0))
-        chosen[op.outputs[0]] = _qparams(low, high, act)
-    groups = _moved(graph)
+        chosen[op.outputs[0]] = qparams_of(low, high, act)
+    groups = moved(graph)
     chosen.update(_shared(graph, chosen, groups))
-    fixed = set(graph.inputs)
+    return snapped(graph, chosen, groups)
+
+
+def snapped(
+    graph: Graph, wished: Mapping[str, QParams], groups: Mapping[str, list[str]]
+) -> dict[str, QParams]:
+    """The wished parameters with the scales around ADD and MUL moved to odd-denominator ratios.
+
+    Args:
+        wished: of every activation, equal within a group; a ReLU6's range ends at or before 6.
+        groups: ``moved``'s.
+    """
+    chosen, fixed = dict(wished), set(graph.inputs)
     for op in graph.ops:
         if isinstance(op.attrs, _BINARY):
             y = op.outputs[0]

@@ -33,8 +33,24 @@ class Network:
         return out.clamp_min(float(teachers.LEAST_PROBABILITY)).log() if self.soft else out
 
 
-def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Network:
+def load(
+    section: TeacherSection,
+    *,
+    classes: int,
+    trust: bool = False,
+    channels: int = 3,
+    what: str = "images can only be synthesised from",
+    instead: str = "or real images",
+) -> Network:
     """The teacher of a recipe, before there is any image to show to it.
+
+    Args:
+        section: spec and normalisation.
+        classes: how many it is asked to know.
+        trust: allow files whose reading can run code.
+        channels: of the images, where the teacher does not say.
+        what: begins the message about a teacher of another kind.
+        instead: ends its remedy.
 
     Raises:
         TeacherError: it cannot be loaded, or is no torch module, so that no gradient reaches the pixels.
@@ -43,11 +59,11 @@ def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Netwo
     loaded = teachers.TEACHERS[kind].load(Request(section.spec, body, classes, trust))
     if loaded.module is None:
         raise TeacherError(
-            "images can only be synthesised from a torch teacher: no gradient flows through this one",
+            f"{what} a torch teacher: no gradient flows through this one",
             where=f"teacher {section.spec}",
-            fix="give its weights with the function that builds it (FILE@module:callable), or real images",
+            fix=f"give its weights with the function that builds it (FILE@module:callable), {instead}",
         )
-    channels = loaded.channels if loaded.channels is not None else 3
+    channels = loaded.channels if loaded.channels is not None else channels
     before, fingerprint = teachers.preparation(loaded, section, channels)
     module = loaded.module.cpu().eval().requires_grad_(False)
     return Network(loaded.name, module, before, fingerprint, fast_layout(module))

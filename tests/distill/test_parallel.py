@@ -53,6 +53,12 @@ def test_two_processes_train_as_one(kept: Kept, tmp_path: Path, name: str, losse
     assert distance(kept[name]["weights"], net.state_dict()) < 1e-3
 
 
+def test_two_processes_learn_the_same_scales(kept: Kept, tmp_path: Path) -> None:
+    net, logs = together.train_int8(tmp_path)
+    assert kept["int8"]["losses"] == pytest.approx([log.loss for log in logs], rel=1e-3)
+    assert distance(kept["int8"]["weights"], net.state_dict()) < 1e-2
+
+
 def test_two_processes_go_on_from_one(kept: Kept, tmp_path: Path) -> None:
     net, logs = together.train("relations", tmp_path, epochs=3)
     assert kept["resumed"]["losses"] == pytest.approx([log.loss for log in logs], rel=1e-4)

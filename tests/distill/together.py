@@ -16,7 +16,12 @@ from torch import nn
 from edgedistill.data.types import ImageData, Split
 from edgedistill.distill import mix as mixes
 from edgedistill.distill import parallel
+from edgedistill.distill.evaluate import to_input
 from edgedistill.distill.loop import Schedule, fit
+from edgedistill.lower.passes import simplify
+from edgedistill.lower.trace import trace
+from edgedistill.quant.learned import LearnedGraphNet
+from edgedistill.quant.ranges import choose, observe, separate_fixed_operands
 from edgedistill.recipe import DistillSection, LossSection
 from edgedistill.record import EpochLog
 from edgedistill.reporter import QuietReporter
@@ -95,6 +100,18 @@ class _Enough(Exception):
     pass
 
 
+def train_int8(workdir: Path) -> tuple[nn.Module, tuple[EpochLog, ...]]:
+    """A network trained in int8, its scales along with it."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    graph = separate_fixed_operands(simplify(trace(STUDENTS["resnet"].make(3, 1, width=4), (8, 8, 1))))
+    real = to_input(data().train.images_NHWC).permute(0, 2, 3, 1).numpy()
+    net = LearnedGraphNet(graph, choose(graph, observe(graph, real, 99.9)))
+    schedule = Schedule("quantise", 2, 24, lr=0.005, temperature=4.0, alpha=0.9, seed=1)
+    logs = fit(net, data(), schedule, QuietReporter(), workdir, teacher=TEACHER.logits)
+    return net, logs
+
+
 def environment(rank: int, size: int, port: int) -> dict[str, str]:
     """What a launcher says to one of ``size`` processes."""
     told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
@@ -136,6 +153,8 @@ def main(out: Path) -> None:
     train("relations", out / "begun-together", epochs=3, until=1)
     net, logs = train("relations", out / "begun-alone", epochs=3)
     kept["resumed"] = {"weights": net.state_dict(), "losses": [log.loss for log in logs]}
+    net, logs = train_int8(out / "together" / "int8")
+    kept["int8"] = {"weights": net.state_dict(), "losses": [log.loss for log in logs]}
     if parallel.team().leads:
         torch.save(kept, out / "together.pt")
 

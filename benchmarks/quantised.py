@@ -1,0 +1,78 @@
+"""Ways to int8 on one short schedule: after training, observed and learned scales, assistant, three phases.
+
+    python benchmarks/quantised.py --real-data DIR --out out/quantised --epochs 12 --json FILE
+
+CIFAR-10, teacher ResNet-56, student ResNet-8. All ways of a seed start from the same float student; those
+that train have the same number of int8 epochs (--quantise-epochs); QKD divides them among its three phases,
+which have one each at least. A broken-off run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import cifar10_short
+import provenance
+
+from edgedistill import recipe as recipes
+from edgedistill.build import build
+from edgedistill.reporter import PlainReporter
+
+
+def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
+    """Changes of the recipe by name."""
+    third = max(epochs // 3, 1)
+    return {
+        "post-training": {"quantise.epochs": 0},
+        "observed": {},
+        "learned": {"quantise.scales": "learned"},
+        "learned, student assists": {"quantise.scales": "learned", "quantise.teacher": "both"},
+        "learned, student alone": {"quantise.scales": "learned", "quantise.teacher": "student"},
+        "QKD": {
+            "quantise.scales": "learned",
+            "quantise.self_study": third,
+            "quantise.co_study": third,
+            "quantise.epochs": max(epochs - 2 * third, 1),
+        },
+    }
+
+
+def main() -> None:
+    arguments = cifar10_short.parser(__doc__, epochs=12, views=4).parse_args()
+    chosen = ways(arguments.quantise_epochs)
+    rows = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in chosen]
+    summary = {
+        name: provenance.spread([row["student_int8"] for row in rows if row["way"] == name])
+        for name in chosen
+    }
+    result = {"ways": chosen, "summary": summary, "runs": rows}
+    provenance.write(arguments.json, result, {"DIR": arguments.real_data, "OUT": arguments.out})
+    print(json.dumps(summary, indent=1))
+
+
+def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
+    """One way with one seed, or what an earlier call kept of it."""
+    recipe = cifar10_short.recipe(arguments, seed, ways(arguments.quantise_epochs)[name])
+    out = arguments.out / f"seed{seed}"
+    kept = out / f"{recipes.sha256(recipe)}.json"
+    if kept.exists():
+        row: dict[str, Any] = json.loads(kept.read_text())
+        return row
+    record = build(recipe, out, reporter=PlainReporter())["android-arm64"]
+    row = {
+        "way": name,
+        "seed": seed,
+        "student_float": record.accuracy.student_float,
+        "student_int8": record.accuracy.student_int8,
+        "stage_seconds": record.stage_seconds,
+    }
+    print(json.dumps(row), flush=True)
+    kept.write_text(json.dumps(row))
+    return row
+
+
+if __name__ == "__main__":
+    main()
