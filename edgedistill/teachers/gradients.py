@@ -33,8 +33,11 @@ class Network:
         return out.clamp_min(float(teachers.LEAST_PROBABILITY)).log() if self.soft else out
 
 
-def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Network:
+def load(section: TeacherSection, *, classes: int, image_channels: int = 3, trust: bool = False) -> Network:
     """The teacher of a recipe, before there is any image to show to it.
+
+    Args:
+        image_channels: of the images to come, for a teacher that takes whatever they have.
 
     Raises:
         TeacherError: it cannot be loaded, or is no torch module, so that no gradient reaches the pixels.
@@ -43,11 +46,11 @@ def load(section: TeacherSection, *, classes: int, trust: bool = False) -> Netwo
     loaded = teachers.TEACHERS[kind].load(Request(section.spec, body, classes, trust))
     if loaded.module is None:
         raise TeacherError(
-            "images can only be synthesised from a torch teacher: no gradient flows through this one",
+            "no gradient flows through this teacher to the pixels: it is no torch module",
             where=f"teacher {section.spec}",
             fix="give its weights with the function that builds it (FILE@module:callable), or real images",
         )
-    channels = loaded.channels if loaded.channels is not None else 3
+    channels = loaded.channels if loaded.channels is not None else image_channels
     before, fingerprint = teachers.preparation(loaded, section, channels)
     module = loaded.module.cpu().eval().requires_grad_(False)
     return Network(loaded.name, module, before, fingerprint, fast_layout(module))
@@ -57,12 +60,11 @@ def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
     """The network once it has answered to an image: whether it gives probabilities is known then.
 
     Raises:
-        TeacherError: it fails on images of that size, or knows another number of classes.
+        TeacherError: it fails on images of that size, knows another number of classes, or cuts gradients off.
     """
     where = f"teacher {network.name}"
     try:
-        with torch.no_grad():
-            out = network(torch.full((1, network.before.channels, *side), 0.5))
+        out = network(torch.full((1, network.before.channels, *side), 0.5, requires_grad=True))
     except RuntimeError as cause:
         raise TeacherError(
             f"the teacher fails on an image of {side[0]}x{side[1]} pixels: {first_line(cause)}",
@@ -75,4 +77,10 @@ def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
             where=where,
             fix="set synthesis.classes (or synthesis.labels) to the classes that it knows",
         )
-    return replace(network, soft=teachers.are_probabilities(out.numpy()))
+    if not out.requires_grad:
+        raise TeacherError(
+            "no gradient flows through this teacher to the pixels: its code cuts it off",
+            where=where,
+            fix="take torch.no_grad, detach and the like out of its forward function, or give real images",
+        )
+    return replace(network, soft=teachers.are_probabilities(out.detach().numpy()))
