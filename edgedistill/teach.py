@@ -286,12 +286,8 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
 
 def _told(recipe: Recipe) -> set[str]:
     """The sections of a recipe that made this teacher."""
-    return {
-        "seed",
-        "data",
-        "distill",
-        *(() if recipe.adversarial == AdversarialSection() else ("adversarial",)),
-    }
+    sections = {"seed", "data", "distill"}
+    return sections if recipe.adversarial == AdversarialSection() else {*sections, "adversarial"}
 
 
 def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:
