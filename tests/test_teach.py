@@ -80,6 +80,7 @@ def test_the_card_says_what_the_record_says(taught: tuple[Path, TeacherRecord]) 
         assert words in card
     assert TeacherRecord.model_validate_json((out / "teacher.json").read_bytes()) == record
     assert json.loads((out / "teacher.json").read_text())["recipe"]["distill"]["alpha"] == 0.0
+    assert record.robustness is None and "adversarial" not in record.recipe and "robust" not in card
 
 
 def test_again_is_nothing_and_elsewhere_the_same_bytes(
@@ -145,7 +146,12 @@ def test_every_family_can_be_built_and_the_user_overrides_its_training() -> None
 def test_a_teacher_is_made_robust_from_labels_alone(tmp_path: Path) -> None:
     keys = {**TINY, "distill.epochs": 1, "adversarial.method": "pgd", "adversarial.steps": 1}
     family, recipe = choose("digits", keys)
-    teach(recipe, family, tmp_path)
-    assert "changed by PGD within 8/255" in (tmp_path / "card.md").read_text()
+    record = teach(recipe, family, tmp_path)
+    card, told = ((tmp_path / name).read_text() for name in ("card.md", "teacher.json"))
+    assert "changed by PGD within 8/255" in card
+    assert record.robustness is not None and record.robustness.robust is not None
+    assert record.robustness.robust <= (record.robustness.clean or 0.0)
+    assert f"{record.robustness.robust:.4f} of {record.robustness.images:,} test images under pgd-20" in card
+    assert json.loads(told)["recipe"]["adversarial"]["method"] == "pgd"
     with pytest.raises(InputError, match="a teacher learns from labels, 'rslad' from a teacher"):
         teach(choose("digits", {**TINY, "adversarial.method": "rslad"})[1], family, tmp_path)
