@@ -130,7 +130,7 @@ def teach(
                 family,
                 recipe.teacher,
                 classes=len(data.labels),
-                channels=channels,
+                image_channels=channels,
                 pretrained=pretrained,
             )
         net = families.as_student(beginner)

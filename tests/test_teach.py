@@ -132,12 +132,12 @@ def test_a_network_that_cannot_be_taught(
 
 def test_a_grey_network_refuses_colour_images() -> None:
     with pytest.raises(TeacherError, match=r"takes 1 channel\(s\), the images have 3"):
-        families.begin("digits", TeacherSection(), classes=10, channels=3, pretrained=False)
+        families.begin("digits", TeacherSection(), classes=10, image_channels=3, pretrained=False)
 
 
 def test_every_family_can_be_built_and_the_user_overrides_its_training() -> None:
     for name in families.FAMILIES:
-        begun = families.begin(name, TeacherSection(), classes=5, channels=1, pretrained=False)
+        begun = families.begin(name, TeacherSection(), classes=5, image_channels=1, pretrained=False)
         assert begun.spec(Path("w.safetensors")).startswith("w.safetensors@edgedistill.teachers.")
     _, recipe = choose("digits", {"distill.lr": 0.5})
     assert (recipe.distill.lr, recipe.distill.optimiser, recipe.distill.epochs) == (0.5, "adamw", 60)
