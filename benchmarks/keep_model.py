@@ -42,9 +42,14 @@ def main() -> None:
     shutil.copy(weights, model / "student.safetensors")
     shutil.copy(arguments.recipe, model / "recipe.toml")
     built = recipes.load(folder / "recipe.toml")
-    data = data_sets.load(built.data, seed=built.seed, cache=cache / "data")
     graph = serial.load(folder / "graph.npz")
-    x = to_int8(np.asarray(data.test.images_NHWC))
+    if built.data.synthetic:  # only its test images are real, and from elsewhere
+        assert built.data.test is not None, "without real test images there is nothing to expect"
+        _, h, w, c = graph.tensors[graph.inputs[0]].shape
+        test, _, _ = data_sets.load_test(built.data.test, (h, w, c), cache=cache / "data")
+    else:
+        test = data_sets.load(built.data, seed=built.seed, cache=cache / "data").test
+    x = to_int8(np.asarray(test.images_NHWC))
     outputs = np.asarray(interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
     names = (*FILES, "student.safetensors", "recipe.toml", *arguments.also)
     expected = {

@@ -121,7 +121,7 @@ def build(
         accuracy = parallel.once(_float_accuracy, float_graph, data, report)
         if recipe.bench.baseline:
             accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
-        attacked = parallel.once(robustness.attack, run, data, float_graph, integer)
+        attacked = parallel.once(robustness.attack, run, data, teacher, float_graph, integer)
         run.hashes["inputs"] = inputs
         result = {}
         for device in targets:

@@ -160,6 +160,18 @@ class Attacked(_Value):
     only_int8: int
 
 
+class AttackedTeacher(_Value):
+    """A teacher under PGD alone, in float pixels. Shares 0..1; None: not run, for the reason in ``note``."""
+
+    attack: str  # "pgd-20"
+    epsilon: int  # of 0..255
+    images: int
+    clean: float | None = None
+    robust: float | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+
 class Robustness(_Value):
     """What attackers who may change every value of an image by ``epsilon`` of 0..255 achieve."""
 
@@ -168,6 +180,7 @@ class Robustness(_Value):
     attacks: tuple[Attacked, ...]  # the first is none
     autoattack: str | None = None  # package, version and its parts; None: not run
     seconds: float
+    teacher: AttackedTeacher | None = None  # None: there is none
 
 
 class BuildRecord(_Value):

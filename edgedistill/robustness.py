@@ -1,24 +1,33 @@
-"""Attacks a build's student once for all its targets, and keeps what came out of each part."""
+"""Attacks a build's student and its teacher once for all targets, and keeps what came out of each part."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgedistill.bench import robust
 from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run
+from edgedistill.errors import TeacherError
 from edgedistill.ir.graph import Graph
 from edgedistill.quant.execute import GraphNet
-from edgedistill.record import Robustness
+from edgedistill.recipe import TeacherSection
+from edgedistill.record import AttackedTeacher, Robustness
 from edgedistill.store import atomic_write
+from edgedistill.teachers import gradients
+from edgedistill.teachers.types import NOBODY, Teacher
 
 _PART = 100  # images attacked at a time; a broken-off attack goes on behind the last whole part
+_TEACHER = "teacher-attack"  # the stage
 _KEYS = {"epsilon", "step", "attack_steps", "autoattack"}
 _MASKED = 0.02  # of the images: fewer differ by chance
+
+Attacker = Callable[[NDArray[np.uint8], NDArray[np.int64], int], robust.Flags]  # images, labels, seed
 
 check = robust.check
 
@@ -29,19 +38,32 @@ def chosen(split: Split, count: int, seed: int) -> Split:
     return split.rows(np.sort(order[:count]))
 
 
-def attack(run: Run, data: ImageData, float_graph: Graph, integer: Graph) -> Robustness | None:
+def attack(
+    run: Run, data: ImageData, teacher: Teacher, float_graph: Graph, integer: Graph
+) -> Robustness | None:
     """What PGD and AutoAttack achieve on test images; None where none is to be attacked."""
-    section, seed = run.recipe.adversarial, run.recipe.seed
-    if section.attacked_images == 0:
+    if run.recipe.adversarial.attacked_images == 0:
         return None
+    made = attack_student(run, data, float_graph, integer)
+    for text in masked(made):
+        run.warn(text)
+    if teacher is NOBODY:
+        return made
+    several = "several teachers answer together" if run.recipe.teachers else ""
+    found = attack_teacher(run, data, run.recipe.teacher, teacher.fingerprint, several)
+    return made.model_copy(update={"teacher": found})
+
+
+def attack_student(run: Run, data: ImageData, float_graph: Graph, integer: Graph) -> Robustness:
+    """What PGD and AutoAttack achieve on the float and the int8 student."""
+    section, seed = run.recipe.adversarial, run.recipe.seed
     some = chosen(data.test, section.attacked_images, seed)
-    images = np.ascontiguousarray(some.images_NHWC)
     classes = len(data.labels)
     package = robust.told(classes) if section.autoattack else ""
     name = run.stage_key(
         "robustness",
         quantise=run.hashes["quantise"],
-        images=hashlib.sha256(images.tobytes() + some.labels.tobytes()).hexdigest(),
+        images=_identity(some),
         section=section.model_dump_json(include=_KEYS),
         package=package,
         seed=str(seed),
@@ -49,19 +71,14 @@ def attack(run: Run, data: ImageData, float_graph: Graph, integer: Graph) -> Rob
     found = run.store.find("robustness", name)
     if found is None:
         run.reporter.stage("attack", f"{len(some)} test images, every value by at most {section.epsilon}/255")
-        work, parts, seconds = run.store.work("robustness", name), [], 0.0
         real = GraphNet(float_graph).requires_grad_(False)
-        for start in range(0, len(some), _PART):
-            kept, part = work / f"{start}.json", slice(start, start + _PART)
-            if not kept.exists():
-                started = time.perf_counter()
-                flags = robust.flags(real, integer, images[part], some.labels[part], section, seed + start)
-                told = {"flags": flags, "seconds": time.perf_counter() - started}
-                atomic_write(kept, json.dumps(told).encode())
-            told = json.loads(kept.read_text())
-            parts.append(told["flags"])
-            seconds += told["seconds"]
-            run.reporter.progress(min(start + _PART, len(some)), len(some), {"attack": f"{seconds:.0f} s"})
+        parts, seconds = _in_parts(
+            run,
+            "robustness",
+            name,
+            some,
+            lambda images, labels, seed: robust.flags(real, integer, images, labels, section, seed),
+        )
         made = Robustness(
             epsilon=section.epsilon,
             images=len(some),
@@ -75,9 +92,81 @@ def attack(run: Run, data: ImageData, float_graph: Graph, integer: Graph) -> Rob
     assert found is not None
     made = Robustness.model_validate_json((found / "robustness.json").read_bytes())
     run.seconds["attack"] = made.seconds
-    for text in masked(made):
-        run.warn(text)
     return made
+
+
+def attack_teacher(
+    run: Run, data: ImageData, teacher: TeacherSection, fingerprint: str, not_run: str = ""
+) -> AttackedTeacher:
+    """What PGD achieves on the teacher, on the images that the student is attacked on.
+
+    Args:
+        not_run: why it cannot be attacked, if that is known already.
+    """
+    section, seed = run.recipe.adversarial, run.recipe.seed
+    some = chosen(data.test, section.attacked_images, seed)
+    attack = f"pgd-{section.attack_steps}"
+    (height, width, channels), classes = data.image_shape, len(data.labels)
+    made = AttackedTeacher(attack=attack, epsilon=section.epsilon, images=len(some), note=not_run)
+    if not_run:
+        return made
+    name = run.stage_key(
+        _TEACHER,
+        teacher=fingerprint,
+        images=_identity(some),
+        section=section.model_dump_json(include=_KEYS - {"autoattack"}),
+        seed=str(seed),
+    )
+    found = run.store.find(_TEACHER, name)
+    if found is None:
+        try:
+            network = gradients.load(teacher, classes=classes, channels=channels, trust=run.recipe.trust)
+            network = gradients.tried(network, (height, width), classes)
+        except TeacherError as cause:
+            return made.model_copy(update={"note": cause.what})
+        run.reporter.stage("attack", f"the teacher, {attack} on {len(some)} test images")
+        parts, seconds = _in_parts(
+            run,
+            _TEACHER,
+            name,
+            some,
+            lambda images, labels, seed: robust.under_pgd(network, images, labels, section, seed),
+        )
+        clean, moved = (
+            float(np.concatenate([part[kind] for part in parts]).mean()) for kind in ("none", attack)
+        )
+        made = made.model_copy(update={"clean": clean, "robust": moved, "seconds": seconds})
+        with run.store.writing(_TEACHER, name) as folder:
+            (folder / "teacher.json").write_text(made.model_dump_json())
+        found = run.store.find(_TEACHER, name)
+    assert found is not None
+    made = AttackedTeacher.model_validate_json((found / "teacher.json").read_bytes())
+    run.seconds[_TEACHER] = made.seconds
+    return made
+
+
+def _identity(some: Split) -> str:
+    images = np.ascontiguousarray(some.images_NHWC)
+    return hashlib.sha256(images.tobytes() + some.labels.tobytes()).hexdigest()
+
+
+def _in_parts(
+    run: Run, stage: str, name: str, some: Split, attacker: Attacker
+) -> tuple[list[robust.Flags], float]:
+    """The flags of each part, and the seconds of all; a part that an earlier call finished is read."""
+    work, parts, seconds = run.store.work(stage, name), [], 0.0
+    for start in range(0, len(some), _PART):
+        kept, part = work / f"{start}.json", slice(start, start + _PART)
+        if not kept.exists():
+            started = time.perf_counter()
+            flags = attacker(np.asarray(some.images_NHWC[part]), some.labels[part], run.recipe.seed + start)
+            told = {"flags": flags, "seconds": time.perf_counter() - started}
+            atomic_write(kept, json.dumps(told).encode())
+        told = json.loads(kept.read_text())
+        parts.append(told["flags"])
+        seconds += told["seconds"]
+        run.reporter.progress(min(start + _PART, len(some)), len(some), {"attack": f"{seconds:.0f} s"})
+    return parts, seconds
 
 
 def masked(made: Robustness) -> list[str]:

@@ -15,7 +15,7 @@ import edgedistill
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill import tasks, teachers
+from edgedistill import robustness, tasks, teachers
 from edgedistill.bench.files import sha256_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.build import distil, load_data
@@ -23,8 +23,8 @@ from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import adversarial, parallel
 from edgedistill.errors import InputError, TeacherError
-from edgedistill.recipe import Recipe
-from edgedistill.record import EpochLog
+from edgedistill.recipe import AdversarialSection, Recipe
+from edgedistill.record import AttackedTeacher, EpochLog
 from edgedistill.reporter import Reporter
 from edgedistill.store import Store, atomic_write, check_writable, key
 from edgedistill.teachers import families
@@ -70,6 +70,7 @@ class TeacherRecord(BaseModel):
     epochs: tuple[EpochLog, ...]
     sha256: str
     size_bytes: int
+    robustness: AttackedTeacher | None = None  # None: no image was to be attacked
     warnings: tuple[str, ...] = ()
 
 
@@ -129,7 +130,7 @@ def teach(
                 family,
                 recipe.teacher,
                 classes=len(data.labels),
-                image_channels=channels,
+                channels=channels,
                 pretrained=pretrained,
             )
         net = families.as_student(beginner)
@@ -208,6 +209,9 @@ def _checked(
     assert worst < _CLOSE, f"the loaded teacher answers otherwise than the trained one, by {worst}"
     examples = tasks.TASKS[data.task].examples
     run.tell_teacher(report, "test", examples)
+    attacked = None
+    if recipe.adversarial.attacked_images:
+        attacked = robustness.attack_teacher(run, data, section, teacher.fingerprint)
     kept = {"normalisation": "auto", "resolution": None}
     record = TeacherRecord(
         edgedistill_version=edgedistill.__version__,
@@ -226,7 +230,7 @@ def _checked(
         data=data.name,
         labels=data.labels,
         image_shape=data.image_shape,
-        recipe=json.loads(recipe.model_dump_json(include={"seed", "data", "distill"})),
+        recipe=json.loads(recipe.model_dump_json(include=_told(recipe))),
         accuracy=report.accuracy,
         ece=report.ece,
         confidence=report.confidence,
@@ -235,6 +239,7 @@ def _checked(
         epochs=logs,
         sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
+        robustness=attacked,
         warnings=tuple(run.warnings),
     )
     atomic_write(out / "card.md", _card(record, recipe, beginner, len(data.train), examples).encode())
@@ -266,6 +271,12 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
         "accuracy": f"{record.accuracy:.4f} of {record.test_examples:,} test {examples} that it did not see; "
         f"calibration error {record.ece:.4f}",
     }
+    robust = record.robustness
+    if robust is not None and robust.robust is not None:
+        rows["robust accuracy"] = (
+            f"{robust.robust:.4f} of {robust.images:,} test {examples} under {robust.attack} within "
+            f"{robust.epsilon}/255; {robust.clean:.4f} of the same unchanged"
+        )
     table = "".join(
         f"| {name} | {' '.join(text.split()).replace('|', '/')} |\n" for name, text in rows.items()
     )
@@ -273,10 +284,18 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
     return f"# teacher of {record.data}\n\n| | |\n|---|---|\n{table}\nUse: `--teacher {record.spec}{more}`\n"
 
 
+def _told(recipe: Recipe) -> set[str]:
+    """The sections of a recipe that made this teacher."""
+    sections = {"seed", "data", "distill"}
+    return sections if recipe.adversarial == AdversarialSection() else {*sections, "adversarial"}
+
+
 def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:
     told = recipe.model_dump_json(include={"seed", "data", "distill", "teacher"})
     parts = {"recipe": told, "data": data.fingerprint, "weights": begun}
     parts.update(adversarial.identity(recipe.adversarial))
+    if recipe.adversarial.attacked_images:
+        parts["attacked"] = recipe.adversarial.model_dump_json()
     return key("teach", {**parts, "version": edgedistill.__version__})
 
 

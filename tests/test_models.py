@@ -22,9 +22,11 @@ from edgedistill.runners.ort import Ort
 
 MODELS = Path(str(builtin_models()))
 RESNET8 = MODELS / "cifar10-resnet8"
+DATA_FREE = MODELS / "cifar10-datafree"
 KEYWORDS = MODELS / "speech-commands-dscnn"
 STUDENTS = {
     RESNET8: DataSection(source="cifar10", validation_share=0.01),
+    DATA_FREE: DataSection(source="cifar10", validation_share=0.01),
     KEYWORDS: DataSection(source="speech_commands"),
 }
 each_student = pytest.mark.parametrize("folder", STUDENTS, ids=lambda p: p.name)
@@ -63,6 +65,10 @@ def test_resnet8_reached_its_goal() -> None:
     accuracy = expected(RESNET8)["accuracy"]
     assert accuracy["student_int8"] >= 0.885
     assert accuracy["student_float"] - accuracy["student_int8"] <= 0.003
+
+
+def test_the_data_free_student_reached_its_goal() -> None:
+    assert expected(DATA_FREE)["accuracy"]["student_int8"] >= 0.75
 
 
 @each_student

@@ -80,6 +80,7 @@ def test_the_card_says_what_the_record_says(taught: tuple[Path, TeacherRecord]) 
         assert words in card
     assert TeacherRecord.model_validate_json((out / "teacher.json").read_bytes()) == record
     assert json.loads((out / "teacher.json").read_text())["recipe"]["distill"]["alpha"] == 0.0
+    assert record.robustness is None and "adversarial" not in record.recipe and "robust" not in card
 
 
 def test_again_is_nothing_and_elsewhere_the_same_bytes(
@@ -131,12 +132,12 @@ def test_a_network_that_cannot_be_taught(
 
 def test_a_grey_network_refuses_colour_images() -> None:
     with pytest.raises(TeacherError, match=r"takes 1 channel\(s\), the images have 3"):
-        families.begin("digits", TeacherSection(), classes=10, image_channels=3, pretrained=False)
+        families.begin("digits", TeacherSection(), classes=10, channels=3, pretrained=False)
 
 
 def test_every_family_can_be_built_and_the_user_overrides_its_training() -> None:
     for name in families.FAMILIES:
-        begun = families.begin(name, TeacherSection(), classes=5, image_channels=1, pretrained=False)
+        begun = families.begin(name, TeacherSection(), classes=5, channels=1, pretrained=False)
         assert begun.spec(Path("w.safetensors")).startswith("w.safetensors@edgedistill.teachers.")
     _, recipe = choose("digits", {"distill.lr": 0.5})
     assert (recipe.distill.lr, recipe.distill.optimiser, recipe.distill.epochs) == (0.5, "adamw", 60)
@@ -145,7 +146,12 @@ def test_every_family_can_be_built_and_the_user_overrides_its_training() -> None
 def test_a_teacher_is_made_robust_from_labels_alone(tmp_path: Path) -> None:
     keys = {**TINY, "distill.epochs": 1, "adversarial.method": "pgd", "adversarial.steps": 1}
     family, recipe = choose("digits", keys)
-    teach(recipe, family, tmp_path)
-    assert "changed by PGD within 8/255" in (tmp_path / "card.md").read_text()
+    record = teach(recipe, family, tmp_path)
+    card, told = ((tmp_path / name).read_text() for name in ("card.md", "teacher.json"))
+    assert "changed by PGD within 8/255" in card
+    assert record.robustness is not None and record.robustness.robust is not None
+    assert record.robustness.robust <= (record.robustness.clean or 0.0)
+    assert f"{record.robustness.robust:.4f} of {record.robustness.images:,} test images under pgd-20" in card
+    assert json.loads(told)["recipe"]["adversarial"]["method"] == "pgd"
     with pytest.raises(InputError, match="a teacher learns from labels, 'rslad' from a teacher"):
         teach(choose("digits", {**TINY, "adversarial.method": "rslad"})[1], family, tmp_path)

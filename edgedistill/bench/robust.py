@@ -28,7 +28,8 @@ from edgedistill.record import Attacked
 PACKAGE = "pyautoattack"  # the authors' own code as a package: needs torch alone
 _TARGETS = 9  # of the targeted attacks (Croce & Hein 2020, section 4.2, as their code has it since)
 
-Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]  # the network takes pixels
+Victim = Callable[[Tensor], Tensor]  # pixels -> logits
+Attack = Callable[[Victim, Tensor, Tensor], Tensor]
 Flags = dict[str, list[bool]]  # by attack and network: which images are answered rightly
 
 
@@ -63,7 +64,7 @@ def attacks(section: AdversarialSection, seed: int, classes: int) -> Mapping[str
     """None, PGD on the cross-entropy, and AutoAttack if it is asked for; by name."""
     epsilon = section.epsilon / 255
 
-    def by_pgd(net: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+    def by_pgd(net: Victim, pixels: Tensor, labels: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         return pgd(
             lambda moved: nn.functional.cross_entropy(net(moved), labels),
@@ -101,7 +102,7 @@ def told(classes: int) -> str:
 
 
 def autoattack(
-    net: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float, seed: int, classes: int
+    net: Victim, pixels: Tensor, labels: Tensor, epsilon: float, seed: int, classes: int
 ) -> Tensor:
     """Changed pixels of images on which one of the parts succeeded, the others as they are.
 
@@ -214,20 +215,17 @@ def summed(found: Sequence[Flags]) -> tuple[Attacked, ...]:
 
 
 def under_pgd(
-    net: nn.Module,
+    victim: Victim,
     images_NHWC: NDArray[np.uint8],
     labels: NDArray[np.int64],
     section: AdversarialSection,
     seed: int,
-    batch: int = 100,
-) -> float:
-    """The share of images that a network answers rightly under PGD alone, in float pixels."""
-    attack = attacks(section.model_copy(update={"autoattack": False}), seed, 0)[f"pgd-{section.attack_steps}"]
-    victim, right = OfPixels(net).eval(), 0
-    for start in range(0, len(labels), batch):
-        part = slice(start, start + batch)
-        pixels, truth = as_pixels(images_NHWC[part]), torch.from_numpy(labels[part])
+) -> Flags:
+    """Attacks one network with PGD alone, in float pixels; by attack, of which "none" is the first."""
+    pixels, truth = as_pixels(images_NHWC), torch.from_numpy(labels)
+    found: Flags = {}
+    for name, attack in attacks(section.model_copy(update={"autoattack": False}), seed, classes=0).items():
         moved = inside(attack(victim, pixels, truth), pixels, section.epsilon / 255)
         with torch.no_grad():
-            right += int((victim(moved).argmax(1) == truth).sum())
-    return right / len(labels)
+            found[name] = (victim(moved).argmax(1) == truth).tolist()
+    return found

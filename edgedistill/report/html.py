@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import flash, memory, people, svg
+from edgedistill.report import attacks, flash, memory, people, svg
 from edgedistill.report.guidance import guidance
 from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
@@ -42,6 +42,8 @@ def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
         cards=_cards(record),
         guidance=guidance(record),
         accuracy=_accuracy_rows(record),
+        attacked=attacks.rows(record.robustness) if record.robustness else (),
+        attack_sentence=attacks.sentence(record.robustness) if record.robustness else "",
         loss_chart=_loss_chart(record),
         accuracy_chart=_accuracy_chart(record),
         latency_chart=_latency_chart(record),

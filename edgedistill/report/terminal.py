@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgedistill.record import BuildRecord, Parity
-from edgedistill.report import people
+from edgedistill.report import attacks, people
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -58,11 +58,12 @@ def _attacks(records: Sequence[BuildRecord]) -> Table:
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     made = next(record.robustness for record in records if record.robustness is not None)
     out.add_column(f"attack within {made.epsilon}/255, {made.images:,} images", overflow="fold")
-    for name in ("float32", "int8", "only float32 fooled", "only int8"):
+    for name in ("teacher", "float32", "int8", "only float32 fooled", "only int8"):
         out.add_column(name, justify="right")
-    for row in made.attacks:
-        shares = people.percent(row.student_float), people.percent(row.student_int8)
-        out.add_row(row.attack, *shares, str(row.only_float), str(row.only_int8))
+    for row in attacks.rows(made):
+        out.add_row(
+            row.attack, row.teacher, row.student_float, row.student_int8, row.only_float, row.only_int8
+        )
     return out
 
 

@@ -73,12 +73,11 @@ def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
     """The network once it has answered to an image: whether it gives probabilities is known then.
 
     Raises:
-        TeacherError: it fails on images of that size, or knows another number of classes.
+        TeacherError: it fails on images of that size, knows another number of classes, or cuts gradients off.
     """
     where = f"teacher {network.name}"
     try:
-        with torch.no_grad():
-            out = network(torch.full((1, network.before.channels, *side), 0.5))
+        out = network(torch.full((1, network.before.channels, *side), 0.5, requires_grad=True))
     except RuntimeError as cause:
         raise TeacherError(
             f"the teacher fails on an image of {side[0]}x{side[1]} pixels: {first_line(cause)}",
@@ -91,4 +90,10 @@ def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
             where=where,
             fix="set synthesis.classes (or synthesis.labels) to the classes that it knows",
         )
-    return replace(network, soft=teachers.are_probabilities(out.numpy()))
+    if not out.requires_grad:
+        raise TeacherError(
+            "no gradient flows through this teacher to the pixels: its code cuts it off",
+            where=where,
+            fix="take torch.no_grad, detach and the like out of its forward function, or give real images",
+        )
+    return replace(network, soft=teachers.are_probabilities(out.detach().numpy()))

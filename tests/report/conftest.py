@@ -10,11 +10,14 @@ from edgedistill.ir.plan import Placement
 from edgedistill.record import (
     Accuracy,
     Artifact,
+    Attacked,
+    AttackedTeacher,
     BuildRecord,
     EpochLog,
     GraphSummary,
     Measurement,
     Parity,
+    Robustness,
 )
 
 HOSTILE = '<script>alert("x")</script>'
@@ -91,6 +94,37 @@ def firmware(record: BuildRecord) -> BuildRecord:
             "measurements": (*record.measurements, *rows),
         }
     )
+
+
+@pytest.fixture
+def attacked(record: BuildRecord) -> BuildRecord:
+    """The same build whose student and teacher were attacked."""
+
+    def row(attack: str, real: float, int8: float, transferred: float, counts: tuple[int, int]) -> Attacked:
+        return Attacked(
+            attack=attack,
+            student_float=real,
+            student_int8=int8,
+            transferred=transferred,
+            only_float=counts[0],
+            only_int8=counts[1],
+        )
+
+    made = Robustness(
+        epsilon=8,
+        images=1200,
+        attacks=(
+            row("none", 0.85, 0.84, 0.84, (11, 23)),
+            row("pgd-20", 0.45, 0.44, 0.46, (31, 43)),
+            row("autoattack", 0.405, 0.395, 0.415, (51, 63)),
+        ),
+        autoattack="pyautoattack 0.2.0: apgd-ce, apgd-t, fab-t, square",
+        seconds=75.0,
+        teacher=AttackedTeacher(
+            attack="pgd-20", epsilon=8, images=1200, clean=0.951, robust=0.512, seconds=3.0
+        ),
+    )
+    return record.model_copy(update={"robustness": made})
 
 
 @pytest.fixture

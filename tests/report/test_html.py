@@ -52,6 +52,29 @@ def test_headline_and_tables(record: BuildRecord) -> None:
     assert "the teacher is right on 95.2 % of the test images only" in text
 
 
+def test_attacks_have_a_row_each(attacked: BuildRecord) -> None:
+    _, text = _parsed(render(attacked))
+    assert "1,200 test images, of which an attacker may change every value by at most 8 of 255" in text
+    assert "AutoAttack is pyautoattack 0.2.0: apgd-ce, apgd-t, fab-t, square." in text
+    assert "PGD-20 51.2 % 45.0 % 44.0 % 46.0 % 31 43" in text
+    assert "AutoAttack not run 40.5 % 39.5 % 41.5 % 51 63" in text
+
+
+def test_a_teacher_that_was_not_attacked_says_why(attacked: BuildRecord) -> None:
+    assert attacked.robustness is not None and attacked.robustness.teacher is not None
+    teacher = attacked.robustness.teacher.model_copy(
+        update={"clean": None, "robust": None, "note": "no torch <module>"}
+    )
+    changed = attacked.robustness.model_copy(update={"teacher": teacher, "autoattack": None})
+    _, text = _parsed(render(attacked.model_copy(update={"robustness": changed})))
+    assert "AutoAttack was not run. The teacher was not attacked: no torch <module>." in text
+    assert "PGD-20 not run 45.0 %" in text
+
+
+def test_nothing_is_said_where_nothing_was_attacked(record: BuildRecord) -> None:
+    assert "attack" not in render(record).lower()
+
+
 def test_firmware_is_marked_emulated_and_estimates_are_called_so(firmware: BuildRecord) -> None:
     _, text = _parsed(render(firmware))
     assert "It takes 88.1 kB of flash." in text and "88.1 kB of flash, emulated" in text

@@ -28,6 +28,14 @@ def test_figures(record: BuildRecord) -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+def test_attacks(attacked: BuildRecord) -> None:
+    text = _text(attacked, attacked)
+    assert "1,200 images" in text and text.count("PGD-20") == 1
+    row = next(line for line in text.splitlines() if line.strip().startswith("AutoAttack"))
+    assert row.split() == ["AutoAttack", "not", "run", "40.5", "%", "39.5", "%", "51", "63"]
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
 def test_a_microcontroller_shows_its_firmware(firmware: BuildRecord) -> None:
     text = _text(firmware)
     row = next(line for line in text.splitlines() if line.strip().startswith("nucleo-l4r5zi"))
