@@ -42,7 +42,7 @@ def test_a_board(run: Run, folder: Path) -> None:
         golden.save(golden.Golden(vectors.inputs, ~vectors.outputs, {}), folder / "golden.npz")
         wrong = run("bench", str(folder), "--on", f"serial:{port}")
     assert words.exit_code == rows.exit_code == 0, words.stderr + rows.stderr
-    assert f"c on serial:{port}: identical (2 inputs" in words.output.replace("\n", " ")
+    assert f"c on serial:{port}: identical (family F, 2 inputs" in words.output.replace("\n", " ")
     assert [row["quantity"] for row in json.loads(rows.stdout)] == ["latency"]
     assert wrong.exit_code == 1 and "differs from the interpreter" in wrong.stderr
     assert "flash this build's C files" in wrong.stderr
