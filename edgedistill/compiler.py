@@ -35,7 +35,7 @@ from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity, PlannedF
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
-from edgedistill.sizing.flash import planned
+from edgedistill.sizing.flash import of_files
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
 
@@ -127,7 +127,7 @@ def compile_model(
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
         with ThreadPoolExecutor(1) as beside:  # the device's compiler works while runtimes are proven
-            planning = beside.submit(_plan_flash, graph, target, formats, family, known)
+            planning = beside.submit(_plan_flash, graph, target, formats, folder, known)
             proofs = parity(graph, folder, x)
             flash = planning.result()
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
@@ -159,11 +159,11 @@ def _one_way(graph: Graph, model: Path) -> Graph:
 
 
 def _plan_flash(
-    graph: Graph, target: Target | None, formats: Sequence[str], family: Family, known: PlannedFlash | None
+    graph: Graph, target: Target | None, formats: Sequence[str], folder: Path, known: PlannedFlash | None
 ) -> PlannedFlash | None:
-    if known is not None:
+    if known is not None or target is None or "c" not in formats:
         return known
-    return planned(graph, target, family=family) if target is not None and "c" in formats else None
+    return of_files(EXPORTERS["c"].path(folder), graph, target)
 
 
 def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: Family) -> PlannedFlash | None:

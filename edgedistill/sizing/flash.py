@@ -7,6 +7,7 @@ the compiler's taste in constants. Measured against linked firmware: tests/sizin
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -37,10 +38,20 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         c.write(graph.replace(labels=()), Metadata("planned", "", (), 1.0, 0, "0"), folder, family)
-        source = c_source.find(folder)
+        return of_files(folder, graph, device, cc)
+
+
+def of_files(folder: Path, graph: Graph, device: Target, cc: str = cortex_m.CC) -> PlannedFlash | None:
+    """As ``planned``, of C files that were printed from the graph already."""
+    if device.cpu is None or cortex_m.missing(cc) is not None:
+        return None
+    with tempfile.TemporaryDirectory() as temporary:
+        alone = Path(temporary) / "c"
+        shutil.copytree(folder, alone)
+        source = c_source.find(alone)
         without_values = _WEIGHTS.sub(r"\1{0}", source.source.read_text(encoding="utf-8"))  # read in no time
         source.source.write_text(without_values, encoding="utf-8")
-        found = firmware.linked_alone(source, device, folder, cc=cc)
+        found = firmware.linked_alone(source, device, alone, cc=cc)
     weights = plan.network_bytes(graph)
     return PlannedFlash(
         code_bytes=found.text,
