@@ -99,7 +99,7 @@ def no_gain(record: BuildRecord) -> str | None:
         return None
     verdict = "hurt" if gain < -2 * a.plain_error else "gave no more than plain training"
     return (
-        f"distillation {verdict} here: {a.student_int8:.2%} with the teacher, {a.plain_int8:.2%} without "
+        f"distillation {verdict} here: {a.student_int8:.2%} as built, {a.plain_int8:.2%} on labels alone "
         f"({100 * gain:+.2f} points, standard error {100 * a.plain_error:.2f}, {a.test_images:,} test "
         "images, one training each); try other losses and temperatures "
         "(`edgedistill tune --search losses,temperature,alpha`)"
