@@ -6,7 +6,6 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgedistill import units
 from edgedistill.errors import InputError, UnknownNameError
-from edgedistill.tables import keys, parse_toml, read_text, unknown_key, validate
+from edgedistill.tables import keys, parse_toml, read_text, unknown_key, validate, write_toml
 from edgedistill.target import Format, Target
 
 if TYPE_CHECKING:
@@ -26,14 +25,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _unset(value: object) -> bool:
-    """Choices that few make are written where they are made: a stage's hash is of what was chosen."""
-    return value is None
-
-
 def _is(default: object) -> Callable[[object], bool]:
-    """As ``_unset``, of a choice whose default is another value."""
+    """Choices that few make are written where they are made: a stage's hash is of what was chosen."""
     return lambda value: value == default
+
+
+_unset = _is(None)
 
 
 class DataSection(_Section):
@@ -201,7 +198,8 @@ class QuantiseSection(_Section):
 class ExportSection(_Section):
     formats: tuple[Format, ...] | None = None  # None: what the target wants, see formats()
     onnx_form: Literal["qlinear", "qdq"] = "qlinear"
-    family: Literal["F", "D"] = "F"  # arithmetic of the C files: F as CPU runtimes, D as TFLite Micro
+    # arithmetic of the C files: F as CPU runtimes, D as TFLite Micro
+    family: Literal["F", "D"] = Field("F", exclude_if=_is("F"))
     float32: bool = True  # the same student in float32 beside it, for comparison
 
 
@@ -211,7 +209,8 @@ class BenchSection(_Section):
     threads: int = Field(1, ge=1)
     emulated_inputs: int = Field(100, ge=1)  # test inputs that firmware runs on an emulated board
     cc: str = Field("arm-none-eabi-gcc", min_length=1)  # GCC that compiles that firmware
-    baseline: bool = False  # the same student is trained on labels alone too, to say what its teacher gave
+    # the same student is trained on labels alone, too, to say what its teacher gave
+    baseline: bool = Field(False, exclude_if=_is(False))
 
 
 class Recipe(_Section):
@@ -227,7 +226,7 @@ class Recipe(_Section):
     teachers: tuple[MemberSection, ...] | None = Field(None, exclude_if=_unset)
     student: StudentSection = StudentSection()
     distill: DistillSection = DistillSection()
-    adversarial: AdversarialSection = AdversarialSection()
+    adversarial: AdversarialSection = Field(AdversarialSection(), exclude_if=_is(AdversarialSection()))
     quantise: QuantiseSection = QuantiseSection()
     export: ExportSection = ExportSection()
     bench: BenchSection = BenchSection()
@@ -323,31 +322,13 @@ def no_c(family: str, where: str) -> InputError:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The recipe with every default written out; ``load`` gives the same recipe back."""
-    return _toml_file(recipe.model_dump(mode="json", exclude_none=True))
-
-
-def _toml_file(values: Mapping[str, Any]) -> str:
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
-    for name, section in values.items():
-        if isinstance(section, dict) and section:
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
-    return "\n".join(lines) + "\n"
+    """The recipe with its defaults written out, but for choices that few make; ``load`` gives it back."""
+    return write_toml(recipe.model_dump(mode="json", exclude_none=True))
 
 
 def sha256(recipe: Recipe) -> str:
-    """Of the resolved recipe: two files that say the same have the same hash.
-
-    What is left at its default counts as unsaid where recipes from before the choice shall keep theirs.
-    """
-    values = recipe.model_dump(mode="json", exclude_none=True)
-    if recipe.export.family == "F":
-        del values["export"]["family"]
-    if recipe.adversarial == AdversarialSection():
-        del values["adversarial"]
-    if not recipe.bench.baseline:
-        del values["bench"]["baseline"]
-    return hashlib.sha256(_toml_file(values).encode()).hexdigest()
+    """Of the resolved recipe: two files that say the same have the same hash."""
+    return hashlib.sha256(to_toml(recipe).encode()).hexdigest()
 
 
 def json_schema() -> dict[str, Any]:
@@ -404,23 +385,3 @@ def _check_teachers(recipe: Recipe, where: str) -> None:
             where=f"{where}, data.source",
             fix="name it in [teacher], or give data",
         )
-
-
-def _toml(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():  # JSON's escapes are TOML's, but for DEL (TOML 1.0, "Basic strings")
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case int() | float():
-            return repr(value)
-        case list() | tuple():
-            return f"[{', '.join(map(_toml, value))}]"
-        case dict():
-            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
-    raise AssertionError(f"no recipe holds a {type(value).__name__}")
-
-
-def _key(key: str) -> str:
-    """An option's name is the user's text until it is looked up: in quotes where TOML wants them."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +15,14 @@ from edgedistill.distill import mix as mixes
 from edgedistill.distill.losses import LOSSES
 from edgedistill.errors import InputError
 from edgedistill.recipe import DistillSection, Recipe
-from edgedistill.record import Ancestor, EpochLog
+from edgedistill.record import Ancestor
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import check_taps
+from edgedistill.training import distil
 
 # between the seeds of two generations, which the paper starts from other weights (Furlanello et al. 2018,
 # section 3); far enough that the seeds of a comparison (0, 1, 2, ...) don't meet each other's
 _SEED_STEP = 10_007
-
-
-class Distil(Protocol):
-    """``build.distil``: trains one student, or finds it trained."""
-
-    def __call__(
-        self, run: Run, spec: students.Buildable, data: ImageData, teacher: Teacher, *, title: str
-    ) -> tuple[dict[str, NDArray[np.float32]], tuple[EpochLog, ...]]:
-        """The trained float student's state, and its epochs."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -122,9 +112,7 @@ def _untrained(link: Link, data: ImageData) -> Teacher:
         return as_teacher(link.spec.build(len(data.labels), data.image_shape[2]), link.role)
 
 
-def teach(
-    run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher, distil: Distil
-) -> tuple[Run, Teacher]:
+def teach(run: Run, spec: students.StudentSpec, data: ImageData, teacher: Teacher) -> tuple[Run, Teacher]:
     """Trains all but the last of the chain; each is a stage, kept like the student's own.
 
     Assistants: Mirzadeh et al. 2020 (TAKD), section 4. Generations: Furlanello et al. 2018 (born-again

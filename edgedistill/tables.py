@@ -1,4 +1,4 @@
-"""Reads a user's TOML into a typed value, strictly: every mistake names the file, the key and the remedy."""
+"""Reads a user's TOML into a typed value, strictly: every mistake names file, key and remedy; and writes TOML."""
 
 from __future__ import annotations
 
@@ -161,3 +161,32 @@ def toml_value(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def write_toml(values: Mapping[str, object]) -> str:
+    """A TOML file of values and, below them, one table for each dictionary that is not empty."""
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for name, section in values.items():
+        if isinstance(section, dict) and section:
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():  # JSON's escapes are TOML's, but for DEL (TOML 1.0, "Basic strings")
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case int() | float():
+            return repr(value)
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
+    raise AssertionError(f"TOML is not written of a {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    """A name may be the user's text: in quotes where TOML wants them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)

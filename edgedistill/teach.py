@@ -18,12 +18,12 @@ from edgedistill import record as records
 from edgedistill import robustness, tasks, teachers
 from edgedistill.bench.files import sha256_of
 from edgedistill.bench.machine import machine, versions
-from edgedistill.build import distil, load_data
+from edgedistill.build import load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import adversarial, parallel
 from edgedistill.errors import InputError, TeacherError
-from edgedistill.recipe import AdversarialSection, Recipe
+from edgedistill.recipe import Recipe
 from edgedistill.record import AttackedTeacher, EpochLog
 from edgedistill.reporter import Reporter
 from edgedistill.store import Store, atomic_write, check_writable, key
@@ -33,6 +33,7 @@ from edgedistill.teachers.families import Beginner
 from edgedistill.teachers.loaded import first_line
 from edgedistill.teachers.module import state_identity
 from edgedistill.teachers.types import NOBODY
+from edgedistill.training import distil
 
 if TYPE_CHECKING:
     from torch import nn
@@ -230,7 +231,7 @@ def _checked(
         data=data.name,
         labels=data.labels,
         image_shape=data.image_shape,
-        recipe=json.loads(recipe.model_dump_json(include=_told(recipe))),
+        recipe=json.loads(recipe.model_dump_json(include={"seed", "data", "distill", "adversarial"})),
         accuracy=report.accuracy,
         ece=report.ece,
         confidence=report.confidence,
@@ -282,12 +283,6 @@ def _card(record: TeacherRecord, recipe: Recipe, beginner: Beginner, train: int,
     )
     more = "".join(f" --set {name}={value}" for name, value in record.choices.items())
     return f"# teacher of {record.data}\n\n| | |\n|---|---|\n{table}\nUse: `--teacher {record.spec}{more}`\n"
-
-
-def _told(recipe: Recipe) -> set[str]:
-    """The sections of a recipe that made this teacher."""
-    sections = {"seed", "data", "distill"}
-    return sections if recipe.adversarial == AdversarialSection() else {*sections, "adversarial"}
 
 
 def _inputs(recipe: Recipe, data: ImageData, begun: str) -> str:

@@ -18,7 +18,7 @@ from edgedistill import launch, students, succession, target, tasks
 from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.machine import machine, versions
-from edgedistill.build import distil, load_data, trace_student
+from edgedistill.build import load_data, trace_student
 from edgedistill.data.split import thin_out
 from edgedistill.data.types import ImageData, Split
 from edgedistill.deliver import Run
@@ -34,6 +34,7 @@ from edgedistill.store import Store, atomic_write, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import check_taps, load_teacher
+from edgedistill.training import distil
 from edgedistill.tuning.space import KNOBS, USUAL, Choice, Range, applied, own, space
 from edgedistill.tuning.study import Running, Study
 

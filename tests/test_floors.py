@@ -30,6 +30,7 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
         "succession",
         "teach",
         "teaching",
+        "training",
         "tune",
     ),
     ("cli", "__main__"),

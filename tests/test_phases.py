@@ -13,7 +13,6 @@ from torch import nn
 
 from edgedistill import phases, students
 from edgedistill import recipe as recipes
-from edgedistill.build import _quantise
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill.assistant import Assistant
@@ -27,6 +26,7 @@ from edgedistill.record import EpochLog
 from edgedistill.reporter import QuietReporter
 from edgedistill.store import Store
 from edgedistill.teachers.types import Teacher
+from edgedistill.training import quantise
 from tests.distill import together
 
 PHASES = {"quantise.self_study": 2, "quantise.co_study": 2, "quantise.epochs": 2}
@@ -86,7 +86,7 @@ def quantised(recipe: Recipe, folder: Path, stop: int = 0) -> tuple[Graph, tuple
     torch.manual_seed(0)
     spec = students.parse(recipe.student.spec)
     weights = {name: value.numpy() for name, value in spec.build(3, 1).state_dict().items()}
-    _, integer, logs = _quantise(run, spec, together.data(), together.TEACHER, weights)
+    _, integer, logs = quantise(run, spec, together.data(), together.TEACHER, weights)
     return integer, logs
 
 

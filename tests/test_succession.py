@@ -9,7 +9,7 @@ import pytest
 
 from edgedistill import recipe as recipes
 from edgedistill import students, succession
-from edgedistill.build import build, distil, load_data
+from edgedistill.build import build, load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.errors import InputError
@@ -19,6 +19,7 @@ from edgedistill.reporter import QuietReporter
 from edgedistill.store import Store
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import load_teacher
+from edgedistill.training import distil
 from edgedistill.tune import tune
 
 TINY = {
@@ -75,7 +76,7 @@ def succeed(recipe: Recipe, out: Path, reporter: QuietReporter | None = None) ->
     """The student's weights at the end of the chain, as one vector."""
     run, data, teacher = started(recipe, out, reporter)
     spec = students.parse(recipe.student.spec)
-    own, last = succession.teach(run, spec, data, teacher, distil)
+    own, last = succession.teach(run, spec, data, teacher)
     state, _ = distil(own, spec, data, last)
     return run, np.concatenate([value.ravel() for value in state.values()])
 
