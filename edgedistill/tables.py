@@ -1,4 +1,4 @@
-"""Reads a user's TOML into a typed value, strictly: every mistake names file, key and remedy; and writes TOML."""
+"""Reads a user's TOML into a typed value, strictly: mistakes name file, key and remedy; and writes TOML."""
 
 from __future__ import annotations
 

@@ -16,17 +16,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from edgedistill import launch
+from edgedistill.distill.shared_norm import SharedStatistics
 from edgedistill.errors import EdgeDistillError, InputError, WorkerError
 from edgedistill.reporter import QuietReporter, Reporter
 
@@ -106,7 +105,7 @@ class Team:
             yield
             return
         devices = [] if self.device.type == "cpu" else [self.device]
-        with torch.random.fork_rng(devices=devices), _SharedStatistics():
+        with torch.random.fork_rng(devices=devices), SharedStatistics(_Sum.apply):
             torch.manual_seed((torch.initial_seed() + step * self.size + self.rank + 1) % 2**63)
             yield
 
@@ -264,56 +263,6 @@ def _sum(x: Tensor) -> Tensor:
     with _talking():
         dist.all_reduce(x)
     return x
-
-
-class _SharedStatistics(TorchFunctionMode):
-    """Every training BatchNorm inside, of whatever module, sees the whole batch."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        given = dict(kwargs or {})
-        if func is F.batch_norm and given.get("training"):
-            return _batch_norm(*args, **given)
-        return func(*args, **given)
-
-
-def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """``F.batch_norm`` with the mean and variance of all processes' parts (Ioffe & Szegedy 2015).
-
-    x [N,C,...], other tensors [C]. torch's SyncBatchNorm is for GPUs alone.
-    """
-    over = [axis for axis in range(x.ndim) if axis != 1]
-    shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
-    values = x.float()
-    count = values.new_tensor([x.numel() // x.shape[1]])
-    sums: Tensor = _Sum.apply(torch.cat([values.sum(over), count]))  # type: ignore[no-untyped-call]
-    count, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-    centred = values - mean.view(shape)
-    squares: Tensor = _Sum.apply(centred.square().sum(over))  # type: ignore[no-untyped-call]
-    variance = squares / count
-    with torch.no_grad():
-        if running_mean is not None:
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-        if running_var is not None:
-            unbiased = variance * count / (count - 1).clamp_min(1)
-            running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-    scale = (variance + eps).rsqrt()
-    if weight is not None:
-        scale = scale * weight
-    y = centred * scale.view(shape)
-    if bias is not None:
-        y = y + bias.view(shape)
-    return y.to(x.dtype)
 
 
 @contextlib.contextmanager
