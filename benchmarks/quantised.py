@@ -3,8 +3,8 @@
     python benchmarks/quantised.py --real-data DIR --out out/quantised --epochs 12 --json FILE
 
 CIFAR-10, teacher ResNet-56, student ResNet-8. All ways of a seed start from the same float student; those
-that train have the same number of int8 epochs (--quantise-epochs); QKD divides them among its three phases,
-which have one each at least. A broken-off run goes on where it stopped.
+that train have the same number of int8 epochs (--quantise-epochs, 3 or more), which QKD divides among its
+three phases. A broken-off run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgedistill.reporter import PlainReporter
 
 def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
     """Changes of the recipe by name."""
-    third = max(epochs // 3, 1)
+    third = epochs // 3
     return {
         "post-training": {"quantise.epochs": 0},
         "observed": {},
@@ -35,13 +35,17 @@ def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
             "quantise.scales": "learned",
             "quantise.self_study": third,
             "quantise.co_study": third,
-            "quantise.epochs": max(epochs - 2 * third, 1),
+            "quantise.epochs": epochs - 2 * third,
         },
     }
 
 
 def main() -> None:
-    arguments = cifar10_short.parser(__doc__, epochs=12, views=4).parse_args()
+    parser = cifar10_short.parser(__doc__, epochs=12, views=4)
+    parser.set_defaults(quantise_epochs=3)
+    arguments = parser.parse_args()
+    if arguments.quantise_epochs < 3:
+        parser.error("--quantise-epochs: the three phases of QKD need an epoch each")
     chosen = ways(arguments.quantise_epochs)
     rows = [run(arguments, name, seed) for seed in range(arguments.seeds) for name in chosen]
     summary = {

@@ -26,9 +26,6 @@ from edgedistill.distill.evaluate import top1
 from edgedistill.errors import InputError
 from edgedistill.ir import interpret
 from edgedistill.ir.graph import Graph
-from edgedistill.lower.passes import simplify
-from edgedistill.lower.trace import trace
-from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord
@@ -37,6 +34,7 @@ from edgedistill.sizing import fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
+from edgedistill.teaching import float_graph as student_graph
 from edgedistill.teaching import load_teacher
 from edgedistill.training import distil, quantise
 
@@ -60,12 +58,14 @@ def build(
         InputError: something of the user's cannot be used (nothing has been trained then).
         ParityError: a runtime answers differently from the interpreter.
     """
+    recipes.check(recipe)
     recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
     robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
     targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
+    phases.check(recipe)
     succession.chain(recipe, spec)
     recipes.check_family(recipe, targets)
     parallel.once(check_writable, out)
@@ -74,12 +74,6 @@ def build(
             parallel.once(run.store.clear)
         section, test_identity = _section(run, spec.resolution), ""
         # an operator that we lack, and a device that is too small, show here, not after training
-        if section.synthetic and recipe.bench.baseline:
-            raise InputError(
-                "without real labels there is no training without the teacher",
-                where="bench.baseline",
-                fix="leave it out, or give --data",
-            )
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
@@ -102,7 +96,7 @@ def build(
             )
             return {name: record for name, record in done.items() if record is not None}
         succession.check(recipe, spec, data, teacher)
-        phases.check(recipe, data)
+        phases.check_data(recipe, data)
         report = parallel.once(_check_teacher, run, teacher, data)
         students_run, last_teacher = succession.teach(run, spec, data, teacher)
         weights, epochs = distil(students_run, spec, data, last_teacher)
@@ -156,16 +150,21 @@ def _baseline(
 ) -> dict[str, float]:
     """What the same student reaches on labels alone, in as many epochs, and what its teacher gave it."""
     plain = run.recipe.distill.model_copy(update={"losses": (LossSection(name="hard-labels"),)})
-    changed = {"distill": plain, "quantise": phases.untaught(run.recipe.quantise)}
+    changed = {
+        "distill": plain,
+        "quantise": phases.untaught(run.recipe.quantise),
+        "adversarial": adversarial.untaught(run.recipe.adversarial),
+    }
     alone = Run(run.recipe.model_copy(update=changed), run.store, run.reporter)
     weights, _ = distil(alone, spec, data, teacher, title="baseline")
     float_graph, without, _ = quantise(alone, spec, data, teacher, weights)
     run.seconds["baseline"], run.hashes["baseline"] = sum(alone.seconds.values()), alone.hashes["quantise"]
     right = parallel.once(lambda: [_right(graph, data.test) for graph in (integer, without)])
+    plain_float = parallel.once(top1, GraphNet(float_graph), data.test)
     gain, error = paired(*right)
     run.reporter.note(f"distillation gave {100 * gain:+.2f} points in int8, standard error {100 * error:.2f}")
     return {
-        "plain_float": top1(GraphNet(float_graph), data.test),
+        "plain_float": plain_float,
         "plain_int8": float(right[1].mean()),
         "plain_error": error,
     }
@@ -211,7 +210,7 @@ def trace_student(
 
     torch.manual_seed(run.recipe.seed)
     net = spec.build(len(labels), image_shape[2])
-    graph = ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
+    graph = student_graph(net, image_shape, labels)
     classes = graph.tensors[graph.outputs[0]].shape[-1]
     if classes != len(labels):
         raise InputError(

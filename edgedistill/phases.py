@@ -10,11 +10,11 @@ from torch import nn
 from edgedistill import launch
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.distill import adversarial, evaluate
+from edgedistill.distill import adversarial, evaluate, parallel
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.assistant import Assistant
 from edgedistill.distill.costudy import CoStudy
-from edgedistill.distill.loop import Schedule, fit
+from edgedistill.distill.loop import fit
 from edgedistill.distill.losses import LOSSES
 from edgedistill.errors import InputError
 from edgedistill.quant.execute import GraphNet
@@ -23,7 +23,7 @@ from edgedistill.record import EpochLog
 from edgedistill.teachers import gradients
 from edgedistill.teachers.gradients import Network
 from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import load_mix, views_for
+from edgedistill.teaching import load_mix, schedule, views_for
 
 _APART = 1_000_003  # between the seeds of two phases, which would otherwise see the same batches
 
@@ -42,18 +42,16 @@ def untaught(choices: QuantiseSection) -> QuantiseSection:
     return choices.model_copy(update={"teacher": "teacher", **phases})
 
 
-def check(recipe: Recipe, data: ImageData) -> None:
-    """Finds before any training what int8 training could not do.
+def check(recipe: Recipe) -> None:
+    """Finds in the recipe alone what int8 training could not do; its losses are known to be there.
 
     Raises:
-        InputError: an assistant that is not trained or that nothing would ask; labels that are missing;
-            a phase beside something that it cannot go with.
-        TeacherError: co-studying with a teacher that gradients do not reach.
+        InputError: an assistant that is not trained or that nothing would ask; a phase beside something
+            that it cannot go with.
     """
     choices = recipe.quantise
     if choices.teacher != "teacher":
         _check_assistant(recipe)
-    unlabelled = int((data.train.labels < 0).sum())
     for name, epochs in (("self_study", choices.self_study), ("co_study", choices.co_study)):
         if epochs and recipe.adversarial.method != "none":
             raise InputError(
@@ -61,6 +59,19 @@ def check(recipe: Recipe, data: ImageData) -> None:
                 where=f"quantise.{name}",
                 fix=f'quantise.{name} = 0, or adversarial.method = "none"',
             )
+    if choices.co_study:
+        _check_co_study(recipe)
+
+
+def check_data(recipe: Recipe, data: ImageData) -> None:
+    """The same with data and teacher at hand, before any training.
+
+    Raises:
+        InputError: labels that are missing.
+        TeacherError: co-studying with a teacher that gradients do not reach.
+    """
+    choices, unlabelled = recipe.quantise, data.train.unlabelled
+    for name, epochs in (("self_study", choices.self_study), ("co_study", choices.co_study)):
         if epochs and unlabelled:
             raise InputError(
                 f"this phase needs labels, and {unlabelled} of {len(data.train)} training examples have none",
@@ -68,7 +79,6 @@ def check(recipe: Recipe, data: ImageData) -> None:
                 fix=f"quantise.{name} = 0",
             )
     if choices.co_study:
-        _check_co_study(recipe)
         _network(recipe, data)
 
 
@@ -142,34 +152,25 @@ def train(
     distilled = recipe.distill
     assistant = None
     if choices.teacher != "teacher":
-        floating = GraphNet(quantised.graph)
+        floating = GraphNet(quantised.graph).to(parallel.team().device)
         assistant = Assistant(lambda images: evaluate.logits(floating, images), choices.teacher == "student")
-    schedule = Schedule(
-        stage="quantise",
-        epochs=choices.epochs,
-        batch=distilled.batch,
-        lr=choices.lr,
-        temperature=distilled.temperature,
-        alpha=distilled.alpha,
-        seed=recipe.seed,
+    tutoring = replace(
+        schedule(recipe, "quantise", choices.epochs, choices.lr),
         shape="cosine",
         weight_decay=0.0,
         ema=min(distilled.ema, 0.998),
-        clip_norm=distilled.clip_norm,
-        augment=recipe.data.augmentations,
-        mixup=distilled.mixup,
     )
     logs: list[EpochLog] = []
     if choices.self_study:
-        own = replace(schedule, epochs=choices.self_study, seed=recipe.seed + _APART)
+        own = replace(tutoring, epochs=choices.self_study, seed=recipe.seed + _APART)
         logs += fit(quantised, data, own, run.reporter, _folder(work, "self"), mix=mixes.simple(1.0, 0.0))
     if choices.co_study:
-        both = replace(schedule, epochs=choices.co_study, seed=recipe.seed + 2 * _APART)
+        both = replace(tutoring, epochs=choices.co_study, seed=recipe.seed + 2 * _APART)
         study = CoStudy(_network(recipe, data), distilled.temperature, distilled.alpha)
         logs += fit(quantised, data, both, run.reporter, _folder(work, "co"), mix=study)
         teacher = study.frozen(teacher)
-    mix = views = None
     if choices.epochs:
+        views = None
         mix = mixes.make(distilled, net, teacher, data, recipe.seed)
         load_mix(mix, run.store.find("distill", run.hashes["distill"]))
         mix.in_graph(net, quantised, data)
@@ -177,19 +178,19 @@ def train(
             views = views_for(run, data, teacher, mix)
         if assistant is not None:
             teacher, views = assistant.helps(teacher), assistant.joins(views)
-    logs += fit(
-        quantised,
-        data,
-        schedule,
-        run.reporter,
-        work,
-        views=views,
-        teacher=teacher.logits,
-        inside=teacher.inside,
-        knowing=teacher.knowing,
-        mix=mix,
-        adversary=adversarial.make(recipe.adversarial, distilled, data),
-    )
+        logs += fit(
+            quantised,
+            data,
+            tutoring,
+            run.reporter,
+            work,
+            views=views,
+            teacher=teacher.logits,
+            inside=teacher.inside,
+            knowing=teacher.knowing,
+            mix=mix,
+            adversary=adversarial.make(recipe.adversarial, distilled, data),
+        )
     return tuple(log.model_copy(update={"epoch": i + 1}) for i, log in enumerate(logs))
 
 
@@ -204,7 +205,7 @@ def _network(recipe: Recipe, data: ImageData) -> Network:
         what="co-studying needs",
         instead="or quantise.co_study = 0",
     )
-    return gradients.tried(network, (height, width), len(data.labels))
+    return gradients.tried(network, (height, width), len(data.labels), "set quantise.co_study = 0")
 
 
 def _folder(work: Path, phase: str) -> Path:

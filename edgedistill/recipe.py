@@ -249,7 +249,7 @@ def load(path: Path) -> Recipe:
     Raises:
         InputError: it cannot be read, is not TOML, or has an unknown key or an impossible value.
     """
-    return _checked(parse_toml(read_text(path, "recipe"), Recipe, str(path)), str(path))
+    return check(parse_toml(read_text(path, "recipe"), Recipe, str(path)), str(path))
 
 
 def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
@@ -272,7 +272,7 @@ def resolve(path: Path | None, overrides: Mapping[str, object]) -> Recipe:
             raise unknown_key(key, Recipe, "command line")
         inner = values.setdefault(section, {}) if section else values
         inner[name] = value
-    return _checked(validate(values, Recipe, "command line"), "command line")
+    return check(validate(values, Recipe, "command line"), "command line")
 
 
 def builtin_models() -> Traversable:
@@ -336,7 +336,12 @@ def json_schema() -> dict[str, Any]:
     return Recipe.model_json_schema()
 
 
-def _checked(recipe: Recipe, where: str) -> Recipe:
+def check(recipe: Recipe, where: str = "recipe") -> Recipe:
+    """The recipe, held against what its keys' types cannot say.
+
+    Raises:
+        InputError: choices that contradict one another.
+    """
     for name, text in recipe.budget.items():
         if name not in _BUDGET:
             raise UnknownNameError("limit", name, _BUDGET, where=f"{where}, budget")
@@ -349,6 +354,7 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
         raise InputError("no format is asked for", where=f"{where}, export.formats", fix='formats = ["onnx"]')
     units.parse_bytes(recipe.distill.cache_limit, where=f"{where}, distill.cache_limit")
     _check_teachers(recipe, where)
+    _check_labels(recipe, where)
     if recipe.distill.losses and not any(loss.weight for loss in recipe.distill.losses):
         raise InputError(
             "every weight is 0, so nothing would be learned",
@@ -373,6 +379,24 @@ def _check_teachers(recipe: Recipe, where: str) -> None:
             where=f"{where}, distill.combine",
             fix="name several in [[teachers]], or leave combine out",
         )
+
+
+def _check_labels(recipe: Recipe, where: str) -> None:
+    """What needs real labels or real images where there are none."""
+    if recipe.bench.baseline and (recipe.data.synthetic or recipe.data.unlabelled is not None):
+        raise InputError(
+            "without real labels there is no training without the teacher",
+            where=f"{where}, bench.baseline",
+            fix="leave it out, or give data.source without data.unlabelled",
+        )
+    if recipe.data.synthetic and recipe.data.test is not None:
+        for key in ("assistants", "generations"):
+            if getattr(recipe.distill, key) is not None:
+                raise InputError(
+                    "real test images are read after all training, too late for those before the student",
+                    where=f"{where}, distill.{key}",
+                    fix=f"leave distill.{key} out, or data.test",
+                )
     if recipe.data.synthetic and recipe.data.unlabelled is not None:
         raise InputError(
             "images are made from the teacher, so none are read",

@@ -6,9 +6,10 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from edgedistill.bench import robust
 from edgedistill.data.types import ImageData, Split
@@ -27,7 +28,8 @@ _TEACHER = "teacher-attack"  # the stage
 _KEYS = {"epsilon", "step", "attack_steps", "autoattack"}
 _MASKED = 0.02  # of the images: fewer differ by chance
 
-Attacker = Callable[[NDArray[np.uint8], NDArray[np.int64], int], robust.Flags]  # images, labels, seed
+Attacker = Callable[[Split, int], robust.Flags]  # some examples, seed
+M = TypeVar("M", bound=BaseModel)
 
 check = robust.check
 
@@ -49,7 +51,7 @@ def attack(
         run.warn(text)
     if teacher is NOBODY:
         return made
-    several = "several teachers answer together" if run.recipe.teachers else ""
+    several = "several teachers answer together" if teacher.members else ""
     found = attack_teacher(run, data, run.recipe.teacher, teacher.fingerprint, several)
     return made.model_copy(update={"teacher": found})
 
@@ -68,8 +70,8 @@ def attack_student(run: Run, data: ImageData, float_graph: Graph, integer: Graph
         package=package,
         seed=str(seed),
     )
-    found = run.store.find("robustness", name)
-    if found is None:
+
+    def make() -> Robustness:
         run.reporter.stage("attack", f"{len(some)} test images, every value by at most {section.epsilon}/255")
         real = GraphNet(float_graph).requires_grad_(False)
         parts, seconds = _in_parts(
@@ -77,20 +79,17 @@ def attack_student(run: Run, data: ImageData, float_graph: Graph, integer: Graph
             "robustness",
             name,
             some,
-            lambda images, labels, seed: robust.flags(real, integer, images, labels, section, seed),
+            lambda part, seed: robust.flags(real, integer, part, section, seed),
         )
-        made = Robustness(
+        return Robustness(
             epsilon=section.epsilon,
             images=len(some),
             attacks=robust.summed(parts),
             autoattack=package or None,
             seconds=seconds,
         )
-        with run.store.writing("robustness", name) as folder:
-            (folder / "robustness.json").write_text(made.model_dump_json())
-        found = run.store.find("robustness", name)
-    assert found is not None
-    made = Robustness.model_validate_json((found / "robustness.json").read_bytes())
+
+    made = _kept(run, "robustness", name, Robustness, make)
     run.seconds["attack"] = made.seconds
     return made
 
@@ -117,31 +116,39 @@ def attack_teacher(
         section=section.model_dump_json(include=_KEYS - {"autoattack"}),
         seed=str(seed),
     )
-    found = run.store.find(_TEACHER, name)
-    if found is None:
-        try:
-            network = gradients.load(teacher, classes=classes, channels=channels, trust=run.recipe.trust)
-            network = gradients.tried(network, (height, width), classes)
-        except TeacherError as cause:
-            return made.model_copy(update={"note": cause.what})
+
+    def make() -> AttackedTeacher:
+        network = gradients.load(teacher, classes=classes, channels=channels, trust=run.recipe.trust)
+        network = gradients.tried(network, (height, width), classes)
         run.reporter.stage("attack", f"the teacher, {attack} on {len(some)} test images")
         parts, seconds = _in_parts(
             run,
             _TEACHER,
             name,
             some,
-            lambda images, labels, seed: robust.under_pgd(network, images, labels, section, seed),
+            lambda part, seed: robust.under_pgd(network, part, section, seed),
         )
         clean, moved = (
             float(np.concatenate([part[kind] for part in parts]).mean()) for kind in ("none", attack)
         )
-        made = made.model_copy(update={"clean": clean, "robust": moved, "seconds": seconds})
-        with run.store.writing(_TEACHER, name) as folder:
-            (folder / "teacher.json").write_text(made.model_dump_json())
-        found = run.store.find(_TEACHER, name)
-    assert found is not None
-    made = AttackedTeacher.model_validate_json((found / "teacher.json").read_bytes())
-    run.seconds[_TEACHER] = made.seconds
+        return made.model_copy(update={"clean": clean, "robust": moved, "seconds": seconds})
+
+    try:
+        found = _kept(run, _TEACHER, name, AttackedTeacher, make)
+    except TeacherError as cause:
+        return made.model_copy(update={"note": cause.what})
+    run.seconds[_TEACHER] = found.seconds
+    return found
+
+
+def _kept(run: Run, stage: str, name: str, model: type[M], make: Callable[[], M]) -> M:
+    """What a stage found out, or what an earlier call kept of it."""
+    found = run.store.find(stage, name)
+    if found is not None:
+        return model.model_validate_json((found / f"{stage}.json").read_bytes())
+    made = make()
+    with run.store.writing(stage, name) as folder:
+        (folder / f"{stage}.json").write_text(made.model_dump_json())
     return made
 
 
@@ -156,10 +163,10 @@ def _in_parts(
     """The flags of each part, and the seconds of all; a part that an earlier call finished is read."""
     work, parts, seconds = run.store.work(stage, name), [], 0.0
     for start in range(0, len(some), _PART):
-        kept, part = work / f"{start}.json", slice(start, start + _PART)
+        kept, part = work / f"{start}.json", some.rows(np.arange(start, min(start + _PART, len(some))))
         if not kept.exists():
             started = time.perf_counter()
-            flags = attacker(np.asarray(some.images_NHWC[part]), some.labels[part], run.recipe.seed + start)
+            flags = attacker(part, run.recipe.seed + start)
             told = {"flags": flags, "seconds": time.perf_counter() - started}
             atomic_write(kept, json.dumps(told).encode())
         told = json.loads(kept.read_text())

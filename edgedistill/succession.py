@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgedistill import students
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
+from edgedistill.distill import adversarial, parallel
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.losses import LOSSES
 from edgedistill.errors import InputError
@@ -86,7 +87,9 @@ def _untaught(link: Link, *, last: bool) -> Link:
         )
     kept = tuple(entry for entry in choices.losses if not LOSSES[entry.name].asks_teacher)
     alone = choices.model_copy(update={"losses": kept, "alpha": 0.0, "cache_features": False})
-    return Link(link.role, link.spec, link.recipe.model_copy(update={"distill": alone}))
+    hardened = adversarial.untaught(link.recipe.adversarial)
+    changed = {"distill": alone, "adversarial": hardened}
+    return Link(link.role, link.spec, link.recipe.model_copy(update=changed))
 
 
 def check(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teacher: Teacher) -> None:
@@ -139,7 +142,7 @@ def _trained(run: Run, link: Link, state: dict[str, NDArray[np.float32]], data: 
 
     net = link.spec.build(len(data.labels), data.image_shape[2])
     net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
-    accuracy = top1(net, data.test)
+    accuracy = parallel.once(top1, net, data.test)
     text = link.recipe.student.spec
     count = sum(p.numel() for p in net.parameters())
     run.reporter.note(f"{link.role}, {text}: {accuracy:.2%} of {len(data.test)} test examples")

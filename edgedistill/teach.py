@@ -22,7 +22,7 @@ from edgedistill.build import load_data
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import adversarial, parallel
-from edgedistill.errors import InputError, TeacherError
+from edgedistill.errors import InputError
 from edgedistill.recipe import Recipe
 from edgedistill.record import AttackedTeacher, EpochLog
 from edgedistill.reporter import Reporter
@@ -30,7 +30,7 @@ from edgedistill.store import Store, atomic_write, check_writable, key
 from edgedistill.teachers import families
 from edgedistill.teachers.check import check
 from edgedistill.teachers.families import Beginner
-from edgedistill.teachers.loaded import first_line
+from edgedistill.teachers.loaded import check_classes, tried
 from edgedistill.teachers.module import state_identity
 from edgedistill.teachers.types import NOBODY
 from edgedistill.training import distil
@@ -117,7 +117,7 @@ def teach(
         )
     alone = {"alpha": 0.0, "views": 0, "losses": (), "assistants": None, "generations": None}
     hard = recipe.distill.model_copy(update=alone)
-    recipe = recipe.model_copy(update={"distill": hard})
+    recipe = adversarial.resolved(recipe.model_copy(update={"distill": hard}))
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
     parallel.once(check_writable, out)
     with parallel.led(run.store.lock()):
@@ -166,23 +166,15 @@ def _try_out(net: nn.Module, data: ImageData, family: str) -> None:
     from edgedistill.distill.evaluate import logits
 
     where = f"teacher family {family}"
-    try:
-        answers = logits(net, np.asarray(data.train.images_NHWC[:1]))
-    except TeacherError:
-        raise
-    except Exception as cause:  # whatever a user's module raises for a shape that it does not take
-        raise TeacherError(
-            f"the network fails on an image {list(data.image_shape)}: {first_line(cause)}",
-            where=where,
-            fix="use a network for such images, or set data.resolution",
-        ) from cause
-    if answers.shape != (1, len(data.labels)):
-        raise TeacherError(
-            f"the network answers with shape {list(answers.shape)} for one image, "
-            f"expected [1, {len(data.labels)}]",
-            where=where,
-            fix="let its function take num_classes or classes",
-        )
+    answers = tried(
+        lambda: logits(net, np.asarray(data.train.images_NHWC[:1])),
+        str(list(data.image_shape)),
+        where,
+        "use a network for such images, or set data.resolution",
+        "the network",
+    )
+    fix = "let its function take num_classes or classes"
+    check_classes(answers.shape, len(data.labels), where, fix, "the network")
 
 
 def _checked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from edgedistill import students, tasks, teachers, units
 from edgedistill.data.types import ImageData
@@ -12,7 +13,9 @@ from edgedistill.deliver import Run
 from edgedistill.distill import mix as mixes
 from edgedistill.distill import parallel
 from edgedistill.distill import views as view_cache
+from edgedistill.distill.loop import Schedule
 from edgedistill.distill.mix import LossMix
+from edgedistill.ir.graph import Graph
 from edgedistill.lower.passes import simplify
 from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
@@ -20,6 +23,9 @@ from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.teachers import ensemble
 from edgedistill.teachers.types import NOBODY, Teacher
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _MIX = "losses.safetensors"
 
@@ -37,6 +43,32 @@ def load_teacher(recipe: Recipe, classes: int, image_shape: tuple[int, int, int]
         return load(recipe.teacher)
     weights = [section.weight for section in recipe.teachers]
     return ensemble.combined([load(s) for s in recipe.teachers], weights, recipe.distill.combine or "mean")
+
+
+def float_graph(net: nn.Module, image_shape: tuple[int, int, int], labels: tuple[str, ...]) -> Graph:
+    """The student's graph as it is checked, quantised and delivered.
+
+    Raises:
+        InputError: it has a layer that the graph lacks.
+    """
+    return ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
+
+
+def schedule(recipe: Recipe, stage: Literal["distill", "quantise"], epochs: int, lr: float) -> Schedule:
+    """What float and int8 training have in common; the rest is each one's own."""
+    choices = recipe.distill
+    return Schedule(
+        stage=stage,
+        epochs=epochs,
+        batch=choices.batch,
+        lr=lr,
+        temperature=choices.temperature,
+        alpha=choices.alpha,
+        seed=recipe.seed,
+        clip_norm=choices.clip_norm,
+        augment=recipe.data.augmentations,
+        mixup=choices.mixup,
+    )
 
 
 def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teacher: Teacher) -> None:
@@ -64,8 +96,7 @@ def check_taps(recipe: Recipe, spec: students.StudentSpec, data: ImageData, teac
                 assert layer.running_var is not None
                 nn.init.normal_(layer.running_mean)
                 nn.init.uniform_(layer.running_var, 0.5, 2)
-    graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
-    mix.in_graph(net, GraphNet(graph), data)
+    mix.in_graph(net, GraphNet(float_graph(net, data.image_shape, data.labels)), data)
 
 
 @parallel.leader_first()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,18 +17,16 @@ from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import adversarial, parallel
 from edgedistill.distill import mix as mixes
-from edgedistill.distill.loop import AfterEpoch, Schedule, fit
+from edgedistill.distill.loop import AfterEpoch, fit
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
-from edgedistill.lower.passes import simplify
-from edgedistill.lower.trace import trace
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.quant.learned import LearnedGraphNet
 from edgedistill.record import EpochLog
 from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import keep_mix, views_for
+from edgedistill.teaching import float_graph, keep_mix, schedule, views_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,29 +65,20 @@ def distil(
     if found is None:
         views = views_for(run, data, teacher, mix) if choices.epochs else None
         run.reporter.stage(title, f"{run.recipe.student.spec}, {choices.epochs} epochs")
-        schedule = Schedule(
-            stage="distill",
-            epochs=choices.epochs,
-            batch=choices.batch,
-            lr=choices.lr,
-            temperature=choices.temperature,
-            alpha=choices.alpha,
-            seed=run.recipe.seed,
+        planned = replace(
+            schedule(run.recipe, "distill", choices.epochs, choices.lr),
             optimiser=choices.optimiser,
             shape=choices.schedule,
             weight_decay=choices.weight_decay,
             ema=choices.ema,
-            clip_norm=choices.clip_norm,
             patience=choices.patience,
             precision=choices.precision,
-            augment=run.recipe.data.augmentations,
-            mixup=choices.mixup,
         )
         started = time.perf_counter()
         logs = fit(
             net,
             data,
-            schedule,
+            planned,
             run.reporter,
             run.store.work("distill", name),
             views=views,
@@ -139,7 +129,7 @@ def quantise(
     )
     net = spec.build(len(data.labels), data.image_shape[2])
     net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
-    float_graph = ranges.separate_fixed_operands(simplify(trace(net, data.image_shape, data.labels)))
+    floating = float_graph(net, data.image_shape, data.labels)
     found = run.store.find("quantise", name)
     if found is None:
         run.reporter.stage("quantise", phases.described(choices))
@@ -147,10 +137,10 @@ def quantise(
         rng = np.random.default_rng((recipe.seed, 0xCA1B))
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
-        observed = parallel.once(ranges.observe, float_graph, calibration, choices.percentile)
-        qparams = ranges.choose(float_graph, observed)
+        observed = parallel.once(ranges.observe, floating, calibration, choices.percentile)
+        qparams = ranges.choose(floating, observed)
         make = LearnedGraphNet if choices.scales == "learned" else GraphNet
-        quantised = make(float_graph, qparams)
+        quantised = make(floating, qparams)
         logs = phases.train(run, net, quantised, data, teacher, run.store.work("quantise", name))
         integer = to_integer(quantised.trained(), quantised.deployed(), quantised.weight_scales())
         run.seconds["quantise"] = time.perf_counter() - started
@@ -160,7 +150,7 @@ def quantise(
         run.reporter.note("int8 student: found, not trained again")
     assert found is not None
     epochs = tuple(EpochLog(**log) for log in json.loads((found / "epochs.json").read_text()))
-    return float_graph, serial.load(found / "graph.npz"), epochs
+    return floating, serial.load(found / "graph.npz"), epochs
 
 
 def _keep_integer(run: Run, name: str, integer: Graph, logs: Sequence[EpochLog]) -> None:

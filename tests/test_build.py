@@ -184,6 +184,10 @@ def test_the_same_student_without_its_teacher(tmp_path: Path) -> None:
     alone = small(**{"distill.losses": [{"name": "hard-labels"}]})
     plain = build(alone, tmp_path / "out2")["android-arm64"].accuracy
     assert (plain.student_float, plain.student_int8) == (a.plain_float, a.plain_int8)
+    hardened = {"adversarial.method": "rslad", "adversarial.steps": 1, "adversarial.images": 0}
+    quick = {"distill.epochs": 1, "quantise.epochs": 0, "bench.baseline": True}
+    robust = build(small(**hardened, **quick), tmp_path / "out3")["android-arm64"].accuracy
+    assert robust.plain_int8 is not None  # by PGD and labels alone
     with pytest.raises(InputError, match="no training without the teacher"):
         build(Recipe.model_validate({"data": {"source": "synthetic"}, "bench": {"baseline": True}}), tmp_path)
 

@@ -141,26 +141,26 @@ def test_defaults_leave_a_stages_hash_as_it_was() -> None:
 )
 def test_what_cannot_work_is_said_before_training(changes: dict[str, object], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        phases.check(small(**changes), together.data())
+        phases.check(small(**changes))
 
 
 def test_co_studying_with_several_teachers() -> None:
     recipe = recipes.resolve(None, {"quantise.co_study": 1, "teachers": [{"spec": "digits"}] * 2})
     with pytest.raises(InputError, match=r"(?s)there are several.*\[\[teachers\]\]"):
-        phases.check(recipe, together.data())
+        phases.check(recipe)
 
 
 def test_co_studying_in_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"(?s)learns along in one process.*2 processes"):
-        phases.check(small(**{"quantise.co_study": 1}), together.data())
+        phases.check(small(**{"quantise.co_study": 1}))
 
 
 @pytest.mark.parametrize("phase", ["self_study", "co_study"])
 def test_a_phase_that_needs_labels(phase: str) -> None:
     with pytest.raises(InputError, match=rf"(?s)2 of 100 training examples have none.*quantise\.{phase}"):
-        phases.check(small(**{f"quantise.{phase}": 1}), unlabelled())
+        phases.check_data(small(**{f"quantise.{phase}": 1}), unlabelled())
 
 
 def unlabelled() -> ImageData:
@@ -188,7 +188,7 @@ def test_co_studying_with_a_teacher_that_gradients_do_not_reach(tmp_path: Path) 
     with pytest.raises(
         TeacherError, match=r"(?s)co-studying needs a torch teacher.*or quantise\.co_study = 0"
     ):
-        phases.check(recipe, together.data())
+        phases.check_data(recipe, together.data())
 
 
 def test_the_baseline_learns_from_labels_for_as_many_epochs() -> None:

@@ -195,6 +195,11 @@ def test_the_schema_knows_the_limits() -> None:
         ({"teachers": [{"spc": "digits"}]}, r"unknown key 'teachers\[0\]\.spc'.*'teachers\[\]\.spec'"),
         ({"distill.generations": 1}, r"generations must be at least 2"),
         ({"distill.mixup": 0}, r"mixup must be greater than 0"),
+        ({"bench.baseline": True, "data.unlabelled": "more"}, r"no training without the teacher"),
+        (
+            {"data.source": "synthetic", "data.test": "photos", "distill.generations": 2},
+            r"after all training.*distill\.generations",
+        ),
     ],
 )
 def test_mistakes_of_several_teachers_and_trainings(more: dict[str, object], text: str) -> None:

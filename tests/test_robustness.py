@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgedistill import recipe as recipes
 from edgedistill import robustness, teachers
 from edgedistill.bench import robust
+from edgedistill.data.types import Split
 from edgedistill.deliver import Run
 from edgedistill.record import Attacked, Robustness
 from edgedistill.reporter import QuietReporter
@@ -32,9 +32,9 @@ def test_a_broken_off_attack_goes_on_behind_its_last_part(
     who, asked, real = victim(), [], robust.flags
 
     def flags(*given: object) -> robust.Flags:
-        images = given[2]
-        assert isinstance(images, np.ndarray)
-        asked.append(len(images))
+        part = given[2]
+        assert isinstance(part, Split)
+        asked.append(len(part))
         if asked == [100, 10]:
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]

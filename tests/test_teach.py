@@ -153,5 +153,7 @@ def test_a_teacher_is_made_robust_from_labels_alone(tmp_path: Path) -> None:
     assert record.robustness.robust <= (record.robustness.clean or 0.0)
     assert f"{record.robustness.robust:.4f} of {record.robustness.images:,} test images under pgd-20" in card
     assert json.loads(told)["recipe"]["adversarial"]["method"] == "pgd"
+    with pytest.raises(InputError, match="not mixed and attacked at once"):
+        teach(choose("digits", {**keys, "distill.mixup": 0.5})[1], family, tmp_path)
     with pytest.raises(InputError, match="a teacher learns from labels, 'rslad' from a teacher"):
         teach(choose("digits", {**TINY, "adversarial.method": "rslad"})[1], family, tmp_path)

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgedistill.bench.accuracy import to_int8
-from edgedistill.distill.adversarial import from_pixels, pgd
+from edgedistill.data.types import Split
+from edgedistill.distill.adversarial import pgd
+from edgedistill.distill.evaluate import from_pixels, to_input, to_pixels
 from edgedistill.errors import InputError
-from edgedistill.ir import interpret
+from edgedistill.ir import interpret, numerics
 from edgedistill.ir.graph import Graph
 from edgedistill.quant.execute import GraphNet, Shadow
 from edgedistill.recipe import AdversarialSection
@@ -60,8 +62,8 @@ def check(section: AdversarialSection) -> None:
         )
 
 
-def attacks(section: AdversarialSection, seed: int, classes: int) -> Mapping[str, Attack]:
-    """None, PGD on the cross-entropy, and AutoAttack if it is asked for; by name."""
+def pgd_attacks(section: AdversarialSection, seed: int) -> Mapping[str, Attack]:
+    """None, and PGD on the cross-entropy, by name."""
     epsilon = section.epsilon / 255
 
     def by_pgd(net: Victim, pixels: Tensor, labels: Tensor) -> Tensor:
@@ -75,13 +77,15 @@ def attacks(section: AdversarialSection, seed: int, classes: int) -> Mapping[str
             generator,
         )
 
-    found: dict[str, Attack] = {
-        "none": lambda net, pixels, labels: pixels,
-        f"pgd-{section.attack_steps}": by_pgd,
-    }
+    return {"none": lambda net, pixels, labels: pixels, f"pgd-{section.attack_steps}": by_pgd}
+
+
+def attacks(section: AdversarialSection, seed: int, classes: int) -> Mapping[str, Attack]:
+    """Those, and AutoAttack if it is asked for."""
+    found = dict(pgd_attacks(section, seed))
     if section.autoattack:
         found["autoattack"] = lambda net, pixels, labels: autoattack(
-            net, pixels, labels, epsilon, seed, classes
+            net, pixels, labels, section.epsilon / 255, seed, classes
         )
     return found
 
@@ -147,20 +151,14 @@ def whole(moved: Tensor, images_NHWC: NDArray[np.uint8], epsilon: int) -> NDArra
     return np.clip(near, original - epsilon, original + epsilon).clip(0, 255).astype(np.uint8)
 
 
-def flags(
-    real: GraphNet,
-    integer: Graph,
-    images_NHWC: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    section: AdversarialSection,
-    seed: int,
-) -> Flags:
+def flags(real: GraphNet, integer: Graph, some: Split, section: AdversarialSection, seed: int) -> Flags:
     """Attacks both students on some images; ``"ATTACK float"``, ``"ATTACK int8"``, ``"ATTACK transferred"``.
 
     The int8 student is attacked through its shadow, whose gradients pass its rounding; what counts is the
     integer interpreter's answer to the changed image in whole pixels.
     """
     epsilon, classes = section.epsilon, integer.tensors[integer.outputs[0]].shape[-1]
+    images_NHWC, labels = np.asarray(some.images_NHWC), some.labels
     pixels, truth = as_pixels(images_NHWC), torch.from_numpy(labels)
     shadow, plain = OfPixels(Shadow(integer)).eval(), OfPixels(real).eval()
     found: Flags = {}
@@ -181,7 +179,7 @@ def _answers(integer: Graph, shadow: OfPixels, images_NHWC: NDArray[np.uint8]) -
     q = interpret.run(integer, {name: to_int8(images_NHWC)})[answer]
     quant = integer.tensors[answer].quant
     assert quant is not None
-    real = (q.astype(np.float32) - np.float32(quant.zero_point)) * quant.scale[0]
+    real = numerics.dequantise(q, quant)
     with torch.no_grad():
         assert np.array_equal(shadow(as_pixels(images_NHWC)).numpy(), real), "the shadow is another network"
     return np.asarray(q.argmax(1), np.int64)
@@ -189,7 +187,7 @@ def _answers(integer: Graph, shadow: OfPixels, images_NHWC: NDArray[np.uint8]) -
 
 def as_pixels(images_NHWC: NDArray[np.uint8]) -> Tensor:
     """Images as pixels 0..1 [N,C,H,W]."""
-    return torch.from_numpy(np.asarray(images_NHWC, np.float32)).permute(0, 3, 1, 2) / 255
+    return to_pixels(to_input(images_NHWC))
 
 
 def summed(found: Sequence[Flags]) -> tuple[Attacked, ...]:
@@ -214,17 +212,11 @@ def summed(found: Sequence[Flags]) -> tuple[Attacked, ...]:
     return tuple(rows)
 
 
-def under_pgd(
-    victim: Victim,
-    images_NHWC: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    section: AdversarialSection,
-    seed: int,
-) -> Flags:
+def under_pgd(victim: Victim, some: Split, section: AdversarialSection, seed: int) -> Flags:
     """Attacks one network with PGD alone, in float pixels; by attack, of which "none" is the first."""
-    pixels, truth = as_pixels(images_NHWC), torch.from_numpy(labels)
+    pixels, truth = as_pixels(np.asarray(some.images_NHWC)), torch.from_numpy(some.labels)
     found: Flags = {}
-    for name, attack in attacks(section.model_copy(update={"autoattack": False}), seed, classes=0).items():
+    for name, attack in pgd_attacks(section, seed).items():
         moved = inside(attack(victim, pixels, truth), pixels, section.epsilon / 255)
         with torch.no_grad():
             found[name] = (victim(moved).argmax(1) == truth).tolist()

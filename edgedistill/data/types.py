@@ -28,6 +28,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def unlabelled(self) -> int:
+        """How many examples have no label."""
+        return int((self.labels < 0).sum())
+
     def rows(self, rows: NDArray[np.int64]) -> Split:
         """Some examples, read into memory."""
         return Split(

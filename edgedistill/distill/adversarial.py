@@ -13,22 +13,13 @@ from torch import Tensor, nn
 from edgedistill import launch
 from edgedistill.data.types import ImageData
 from edgedistill.distill import precision
+from edgedistill.distill.evaluate import from_pixels, to_pixels
 from edgedistill.distill.losses import hard_labels, soft_targets
 from edgedistill.distill.mix import Batch
 from edgedistill.errors import InputError
 from edgedistill.recipe import AdversarialSection, DistillSection, Recipe
 
 _TRAINING = {"method", "epsilon", "step", "steps", "clean_weight"}  # keys that decide what is learned
-
-
-def to_pixels(x: Tensor) -> Tensor:
-    """A network's input as pixels 0..1."""
-    return (x * 64 + 128) / 255
-
-
-def from_pixels(pixels: Tensor) -> Tensor:
-    """Pixels 0..1 as a network's input."""
-    return (pixels * 255 - 128) / 64
 
 
 def pgd(
@@ -108,7 +99,7 @@ class Adversary:
         """
 
         def answer(x: Tensor) -> Tensor:
-            with precision.autocast(autocast):
+            with precision.autocast(autocast, x.device.type):
                 out: Tensor = net(x)
             return out.float()
 
@@ -142,7 +133,7 @@ def make(section: AdversarialSection, distill: DistillSection, data: ImageData) 
     """
     if section.method == "none":
         return None
-    unlabelled = int((data.train.labels < 0).sum())
+    unlabelled = data.train.unlabelled
     if unlabelled and section.method != "rslad":
         raise InputError(
             f"the attacks of {section.method!r} need labels, and {unlabelled} of {len(data.train)} "
@@ -188,6 +179,11 @@ def resolved(recipe: Recipe) -> Recipe:
         )
     alpha = {"pgd": 0.0, "rslad": 1.0}.get(method, distill.alpha)
     return recipe.model_copy(update={"distill": distill.model_copy(update={"alpha": alpha})})
+
+
+def untaught(section: AdversarialSection) -> AdversarialSection:
+    """The method that hardens a student by labels alone, where nobody teaches."""
+    return section if section.method == "none" else section.model_copy(update={"method": "pgd"})
 
 
 def identity(section: AdversarialSection) -> dict[str, str]:

@@ -64,8 +64,10 @@ def places(wanted: Sequence[str], student: Shapes, where: str) -> tuple[Pair, ..
         if text not in ("auto", "last"):
             taps.known(text, student, "student", where)
         found += {"auto": maps[:-1], "last": maps[-2:-1]}.get(text, [text])
-    flat = [name for name in found if len(student[name]) != 3]
-    if flat or not found or maps[-1] in found:
+    order = list(student)
+    flat = [name for name in found if len(student[name]) != 3 or math.prod(student[name][1:]) == 1]
+    late = [name for name in found if maps and order.index(name) >= order.index(maps[-1])]
+    if flat or late or not found:
         named = f"{flat[0]} is no feature map [C,H,W]" if flat else "no layer is shallower than the deepest"
         raise InputError(
             f"a branch has no place: {named}",

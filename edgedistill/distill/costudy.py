@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgedistill import teachers
+from edgedistill.distill.evaluate import to_pixels
 from edgedistill.distill.losses import hinton
 from edgedistill.distill.mix import Batch, LossMix
 from edgedistill.teachers.gradients import Network
@@ -42,7 +43,7 @@ class CoStudy(LossMix):
     ) -> dict[str, Tensor]:
         """Both losses; ``out`` are the student's logits [N,C]."""
         assert batch.images is not None
-        answers = self.network((batch.images * 64 + 128) / 255)
+        answers = self.network(to_pixels(batch.images))
         student = hinton(out, answers.detach(), batch.labels, self.temperature, self.alpha)
         teacher = hinton(answers, out.detach(), batch.labels, self.temperature, _TEACHERS_ALPHA)
         return {"the student's loss": student, "the teacher's loss": teacher}
@@ -55,7 +56,7 @@ class CoStudy(LossMix):
         def inside(images_NHWC: NDArray[np.uint8], names: Sequence[str] | None) -> Answers:
             out, features = run(self.network.before(images_NHWC), names)
             if self.network.soft:
-                out = np.asarray(np.log(np.maximum(out, teachers.LEAST_PROBABILITY)), np.float32)
+                out = teachers.log_of(out)
             return Answers(out, features)
 
         return replace(teacher, logits=lambda images: inside(images, ()).logits, inside=inside)

@@ -16,6 +16,16 @@ def to_input(images_NHWC: NDArray[np.uint8]) -> Tensor:
     return (real - 128) / 64
 
 
+def to_pixels(x: Tensor) -> Tensor:
+    """A student's input as pixels 0..1."""
+    return (x * 64 + 128) / 255
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Pixels 0..1 as a student's input."""
+    return (pixels * 255 - 128) / 64
+
+
 @torch.no_grad()
 def logits(net: nn.Module, images_NHWC: NDArray[np.uint8], batch: int = 500) -> NDArray[np.float32]:
     """float32 [N, classes] in evaluation mode; the net's mode is restored."""

@@ -266,7 +266,7 @@ def make(section: DistillSection, net: nn.Module, teacher: Teacher, data: ImageD
     """
     check(section)
     probe = np.asarray(data.train.images_NHWC[:_PROBE])
-    unlabelled = int((data.train.labels < 0).sum())
+    unlabelled = data.train.unlabelled
     terms = []
     own: taps.Shapes = {}  # of the student's layers and the teacher's, looked at when one is tapped
     others: taps.Shapes = {}

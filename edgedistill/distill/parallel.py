@@ -186,6 +186,9 @@ def joined() -> Iterator[None]:
         yield
         return
     me = _join()
+    if me.store is None:  # accelerate started this process alone: nobody else waits for it
+        yield
+        return
     try:
         with _stoppable():
             yield

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
-from edgedistill.quant.integer import channel_axis
+from edgedistill.quant.integer import LEAST_SCALE, channel_axis
 from edgedistill.students.blocks import subsample
 
 WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
@@ -209,7 +209,7 @@ class GraphNet(nn.Module):
         """int8 weights as float32, int32 biases as float64, and the weights' scales [C]."""
         w, b = self._parameters_of(op)
         with torch.no_grad():
-            s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, 1e-8)
+            s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, float(LEAST_SCALE))
             s_b = s_x * s_w
         w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
         return w_int, whole_bias(b, s_b), s_w

@@ -14,7 +14,7 @@ from edgedistill.ir.interpret import apply_function
 from edgedistill.ir.verify import check
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
-_LEAST_SCALE = np.float32(1e-8)
+LEAST_SCALE = np.float32(1e-8)  # of weights
 
 
 def channel_axis(op: Op) -> int:
@@ -25,7 +25,7 @@ def channel_axis(op: Op) -> int:
 def weight_scale(w: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Symmetric scale per output channel: the largest magnitude becomes 127 (never -128)."""
     largest = np.abs(w).max(axis=tuple(i for i in range(w.ndim) if i != axis))
-    return np.asarray(np.maximum(largest.astype(np.float32) / np.float32(127), _LEAST_SCALE), np.float32)
+    return np.asarray(np.maximum(largest.astype(np.float32) / np.float32(127), LEAST_SCALE), np.float32)
 
 
 def to_integer(

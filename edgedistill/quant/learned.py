@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import WEIGHTED, GraphNet, key, whole_bias
+from edgedistill.quant.integer import LEAST_SCALE
 
-_LEAST_SCALE = 1e-3 / 255  # of an activation: the least range of observed scales
-_LEAST_WEIGHT_SCALE = 1e-8  # as integer.weight_scale
+_LEAST_SCALE = ranges.LEAST_RANGE / 255  # of an activation
+_LEAST_WEIGHT_SCALE = float(LEAST_SCALE)
 
 
 class Quantise(torch.autograd.Function):

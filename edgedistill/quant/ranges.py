@@ -25,7 +25,7 @@ INPUT_QPARAMS = QParams(np.array([1 / 64], np.float32), 0)
 
 _BINARY = (ops.Add, ops.Mul)
 _MOVES = (ops.MaxPool2D, ops.Reshape, ops.Concat)
-_LEAST_RANGE = 1e-3  # a dead tensor still needs a scale
+LEAST_RANGE = 1e-3  # a dead tensor still needs a scale
 
 
 def observe(
@@ -113,13 +113,13 @@ def _copy(graph: Graph, tensor: str, reader: str) -> tuple[Tensor, Op, list[Tens
 def qparams_of(low: float, high: float, act: str) -> QParams:
     """int8 parameters whose range holds [low, high] and real zero exactly."""
     if act in ("relu", "relu6"):
-        high = max(high, _LEAST_RANGE)
+        high = max(high, LEAST_RANGE)
         scale = np.float32(min(high, 6.0) / 255 if act == "relu6" else high / 255)
         while act == "relu6" and float(scale) * 255 > 6.0:
             scale = np.nextafter(scale, np.float32(0))
         return QParams(np.array([scale], np.float32), -128)
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32(max(high - low, _LEAST_RANGE) / 255)
+    scale = np.float32(max(high - low, LEAST_RANGE) / 255)
     zero_point = int(np.clip(np.rint(-128 - low / float(scale)), -128, 127))
     return QParams(np.array([scale], np.float32), zero_point)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgedistill.distill.evaluate import to_input
+from edgedistill.distill.evaluate import from_pixels, to_input
 from edgedistill.distill.losses import soft_targets
 from edgedistill.synthesis.bank import Bank
 
@@ -35,8 +35,7 @@ class Rival:
     def logits(self, pixels_NCHW: Tensor) -> Tensor:
         """Of images 0..1, in evaluation mode, differentiable with respect to the images."""
         self.net.eval()
-        x = (pixels_NCHW * 255 - 128) / 64  # distill.evaluate.to_input for pixels 0..1
-        return self.net(x)  # type: ignore[no-any-return]
+        return self.net(from_pixels(pixels_NCHW))  # type: ignore[no-any-return]
 
     def learn(self, bank: Bank, rows: int, steps: int, rng: np.random.Generator) -> None:
         """Some steps on the bank's first ``rows`` images."""

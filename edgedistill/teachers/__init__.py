@@ -24,7 +24,7 @@ from edgedistill.teachers import (
     preprocess,
     timm,
 )
-from edgedistill.teachers.loaded import Loaded, Request, first_line
+from edgedistill.teachers.loaded import Loaded, Request, check_classes, tried
 from edgedistill.teachers.types import Answers, Teacher, joined
 
 __all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
@@ -110,7 +110,7 @@ def load(
         notes += ("the teacher answers with probabilities: their logarithms are taken as logits",)
 
     def logits(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return _log(answers(images_NHWC))
+        return log_of(answers(images_NHWC))
 
     def inside(images_NHWC: NDArray[np.uint8], names: Sequence[str] | None) -> Answers:
         assert loaded.inside is not None
@@ -119,7 +119,7 @@ def load(
             for start in range(0, len(images_NHWC), section.batch)
         ]
         found = joined(parts)
-        return Answers(_log(found.logits), found.features) if soft else found
+        return Answers(log_of(found.logits), found.features) if soft else found
 
     return Teacher(
         loaded.name,
@@ -139,7 +139,8 @@ def preparation(loaded: Loaded, section: TeacherSection, channels: int) -> tuple
     return before, hashlib.sha256(loaded.identity + f"{before}".encode()).hexdigest()
 
 
-def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def log_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits of probabilities, but for a constant, which softmax ignores."""
     return np.asarray(np.log(np.maximum(probabilities, LEAST_PROBABILITY)), np.float32)
 
 
@@ -184,22 +185,13 @@ def _try_out(
     section: TeacherSection,
 ) -> NDArray[np.float32]:
     where = f"teacher {section.spec}"
-    shape = list(image_shape)
-    try:
-        out = logits(np.full((1, *image_shape), 128, dtype=np.uint8))
-    except TeacherError:
-        raise
-    except Exception as cause:  # torch, ONNX Runtime and Keras each raise their own kinds for a bad shape
-        raise TeacherError(
-            f"the teacher fails on an image {shape}: {first_line(cause)}",
-            where=where,
-            fix="set teacher.resolution to the size that it was trained on, or use a teacher for such images",
-        ) from cause
-    if out.shape != (1, classes):
-        raise TeacherError(
-            f"the teacher answers with shape {list(out.shape)} for one image, expected [1, {classes}]: "
-            f"the data set has {classes} classes",
-            where=where,
-            fix="use a teacher trained on these classes, or a data set with the teacher's",
-        )
+    out = tried(
+        lambda: logits(np.full((1, *image_shape), 128, dtype=np.uint8)),
+        str(list(image_shape)),
+        where,
+        "set teacher.resolution to the size that it was trained on, or use a teacher for such images",
+    )
+    check_classes(
+        out.shape, classes, where, "use a teacher trained on these classes, or a data set with the teacher's"
+    )
     return out

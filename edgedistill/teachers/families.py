@@ -158,7 +158,7 @@ def as_student(beginner: Beginner) -> nn.Module:
             return super().to(*args, **kwargs)
 
         def forward(self, x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,classes]
-            pixels = (x.contiguous(memory_format=layout) * 64 + 128) / 255
+            pixels = (x.contiguous(memory_format=layout) * 64 + 128) / 255  # as distill.evaluate.to_pixels
             x = preprocess.differentiable(before, pixels)
             return modules.first_tensor(self.net(x), beginner.architecture)
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from edgedistill import teachers
 from edgedistill.errors import TeacherError
 from edgedistill.recipe import TeacherSection
-from edgedistill.teachers.loaded import Request, first_line
+from edgedistill.teachers import loaded
+from edgedistill.teachers.loaded import Request
 from edgedistill.teachers.module import fast_layout, first_tensor
 from edgedistill.teachers.preprocess import Preprocess, differentiable
 
@@ -56,44 +57,45 @@ def load(
         TeacherError: it cannot be loaded, or is no torch module, so that no gradient reaches the pixels.
     """
     kind, body = teachers.kind_of(section.spec)
-    loaded = teachers.TEACHERS[kind].load(Request(section.spec, body, classes, trust))
-    if loaded.module is None:
+    made = teachers.TEACHERS[kind].load(Request(section.spec, body, classes, trust))
+    if made.module is None:
         raise TeacherError(
             f"{what} a torch teacher: no gradient flows through this one",
             where=f"teacher {section.spec}",
             fix=f"give its weights with the function that builds it (FILE@module:callable), {instead}",
         )
-    channels = loaded.channels if loaded.channels is not None else channels
-    before, fingerprint = teachers.preparation(loaded, section, channels)
-    module = loaded.module.cpu().eval().requires_grad_(False)
-    return Network(loaded.name, module, before, fingerprint, fast_layout(module))
+    channels = made.channels if made.channels is not None else channels
+    before, fingerprint = teachers.preparation(made, section, channels)
+    module = made.module.cpu().eval().requires_grad_(False)
+    return Network(made.name, module, before, fingerprint, fast_layout(module))
 
 
-def tried(network: Network, side: tuple[int, int], classes: int) -> Network:
+def tried(
+    network: Network, side: tuple[int, int], classes: int, instead: str = "give real images"
+) -> Network:
     """The network once it has answered to an image: whether it gives probabilities is known then.
+
+    Args:
+        side: height and width of the images.
+        instead: ends the remedies, what to do without such a network.
 
     Raises:
         TeacherError: it fails on images of that size, knows another number of classes, or cuts gradients off.
     """
     where = f"teacher {network.name}"
-    try:
-        out = network(torch.full((1, network.before.channels, *side), 0.5, requires_grad=True))
-    except RuntimeError as cause:
-        raise TeacherError(
-            f"the teacher fails on an image of {side[0]}x{side[1]} pixels: {first_line(cause)}",
-            where=where,
-            fix="set data.resolution to the size that it was trained on",
-        ) from cause
-    if out.shape != (1, classes):
-        raise TeacherError(
-            f"the teacher answers with shape {list(out.shape)} for one image, expected [1, {classes}]",
-            where=where,
-            fix="set synthesis.classes (or synthesis.labels) to the classes that it knows",
-        )
+    out = loaded.tried(
+        lambda: network(torch.full((1, network.before.channels, *side), 0.5, requires_grad=True)),
+        f"of {side[0]}x{side[1]} pixels",
+        where,
+        "set data.resolution to the size that it was trained on",
+    )
+    loaded.check_classes(
+        out.shape, classes, where, f"name the classes that it knows (data, or synthesis.labels), or {instead}"
+    )
     if not out.requires_grad:
         raise TeacherError(
             "no gradient flows through this teacher to the pixels: its code cuts it off",
             where=where,
-            fix="take torch.no_grad, detach and the like out of its forward function, or give real images",
+            fix=f"take torch.no_grad, detach and the like out of its forward function, or {instead}",
         )
     return replace(network, soft=teachers.are_probabilities(out.detach().numpy()))

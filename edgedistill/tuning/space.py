@@ -79,10 +79,10 @@ def _softened(recipe: Recipe, _: str) -> Range | None:
 
 
 def _shared(recipe: Recipe, _: str) -> Range | None:
-    """Where labels and teacher share the loss."""
-    if recipe.distill.losses or recipe.adversarial.method == "rslad":
+    """Where labels and teacher share the loss; at 0, ARD would never look at an attacked image."""
+    if not recipe.distill.alpha or recipe.distill.losses or recipe.adversarial.method == "rslad":
         return None
-    return Span(0.0, 1.0, log=False) if recipe.distill.alpha else None
+    return Span(0.05 if recipe.adversarial.method == "ard" else 0.0, 1.0)
 
 
 def _views(recipe: Recipe, _: str) -> Range | None:
@@ -117,9 +117,11 @@ _OWN = "the recipe's own"
 
 
 def _mixes(recipe: Recipe, _: str) -> Range | None:
-    """Where a loss asks the teacher."""
+    """Where a loss asks the teacher; an adversarial method has losses of its own."""
     from edgedistill.distill.mix import asks_teacher
 
+    if recipe.adversarial.method != "none":
+        return None
     return Choice(MIXED) if asks_teacher(recipe.distill) else None
 
 

@@ -23,7 +23,7 @@ needs_package = pytest.mark.skipif(
 def flags(who: Victim, section: AdversarialSection, count: int) -> robust.Flags:
     some = who.data.test
     real = GraphNet(who.float_graph).requires_grad_(False)
-    return robust.flags(real, who.integer, some.images_NHWC[:count], some.labels[:count], section, seed=0)
+    return robust.flags(real, who.integer, some.rows(np.arange(count)), section, seed=0)
 
 
 def test_pgd_fools_both_students_and_transfers() -> None:

@@ -59,11 +59,25 @@ def test_the_loop_trains_against_it_and_repeats_itself(tmp_path: Path) -> None:
     [
         ({"adversarial.method": "rslad", "distill.losses": [{"name": "hinton"}]}, "losses of its own"),
         ({"adversarial.method": "ard", "distill.alpha": 0.0}, "never looks at an attacked image"),
+        ({"adversarial.method": "pgd", "distill.mixup": 0.5}, "not mixed and attacked at once"),
     ],
 )
 def test_a_recipe_that_contradicts_itself(keys: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         adversarial.resolved(recipes.resolve(None, keys))
+
+
+def test_the_attacker_works_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adversarial.launch, "size", lambda: 2)
+    assert adversarial.resolved(recipes.resolve(None, {})).adversarial.method == "none"
+    with pytest.raises(InputError, match="works in one process"):
+        adversarial.resolved(recipes.resolve(None, {"adversarial.method": "pgd"}))
+
+
+def test_where_nobody_teaches_labels_harden() -> None:
+    for method in ("ard", "rslad", "pgd"):
+        assert adversarial.untaught(AdversarialSection(method=method)).method == "pgd"
+    assert adversarial.untaught(AdversarialSection()) == AdversarialSection()
 
 
 def test_without_a_method_no_hash_changes() -> None:

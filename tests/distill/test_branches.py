@@ -127,3 +127,18 @@ def test_a_branch_teaches_the_shared_layers() -> None:
     sum(mix(out, layers, batch, None).values()).backward()  # type: ignore[union-attr]
     assert isinstance(net.head, nn.Linear) and net.head.weight.grad is None  # only as a target
     assert float(F.normalize(net.stem.weight.grad.flatten(), dim=0).norm()) > 0  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shapes"),
+    [
+        (("pool",), SHAPES),  # behind the deepest map, and no map itself
+        (("pool",), {"pool": (16, 1, 1), "fc": (2,)}),  # no map at all
+        (("late",), {**SHAPES, "late": (16, 2, 2)}),
+    ],
+)
+def test_a_layer_that_is_not_shallow_is_refused(
+    wanted: tuple[str, ...], shapes: dict[str, tuple[int, ...]]
+) -> None:
+    with pytest.raises(InputError, match="a branch has no place"):
+        places(wanted, shapes, "here")

@@ -91,3 +91,17 @@ def test_alone_nothing_is_touched() -> None:
     with alone.forward(3):
         torch.nn.functional.batch_norm(x, None, None, training=True)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_process_that_accelerate_started_alone_tells_its_own_mistakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parallel.launch, "launched", lambda: True)
+    monkeypatch.setattr(parallel, "_join", lambda: parallel.Team())
+
+    @parallel.joined()
+    def wrong() -> None:
+        raise InputError("the real message", where="here", fix="there")
+
+    with pytest.raises(InputError, match="the real message"):
+        wrong()

@@ -62,6 +62,14 @@ def test_a_named_mix_becomes_its_losses_and_the_recipes_own_stays() -> None:
     assert "losses" not in space(recipe(alpha=0.0), "image-classification", ("losses", "lr"))
 
 
+def test_an_adversarial_method_has_losses_of_its_own() -> None:
+    made = Recipe.model_validate({"adversarial": {"method": "ard"}})
+    found = space(made, "image-classification", ("losses", "alpha", "lr"))
+    assert "losses" not in found and isinstance(found["alpha"], Span) and found["alpha"].low > 0
+    made = Recipe.model_validate({"adversarial": {"method": "rslad"}})
+    assert "alpha" not in space(made, "image-classification", ("alpha", "lr"))
+
+
 def test_no_set_mirrors_what_the_recipe_does_not() -> None:
     plain = Recipe.model_validate({"data": {"source": "letters", "augment": ["pad-crop"]}})
     within = space(plain, "image-classification", ("augment",))["augment"]
