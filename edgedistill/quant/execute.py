@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
-from edgedistill.quant.integer import LEAST_SCALE, channel_axis
+from edgedistill.quant.integer import BIAS_ROOM, LEAST_SCALE, channel_axis
 from edgedistill.students.blocks import subsample
 
 WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
@@ -210,6 +210,7 @@ class GraphNet(nn.Module):
         w, b = self._parameters_of(op)
         with torch.no_grad():
             s_w = torch.clamp_min(w.abs().flatten(1).amax(1) / 127, float(LEAST_SCALE))
+            s_w = roomy(s_w, b, s_x)
             s_b = s_x * s_w
         w_int = torch.clamp(_round(w / s_w.view(-1, *[1] * (w.ndim - 1))), -127, 127)
         return w_int, whole_bias(b, s_b), s_w
@@ -228,6 +229,11 @@ class Shadow(GraphNet):
         assert w.quant is not None and b.data is not None
         bias = torch.from_numpy(b.data.astype(np.float64))  # float32 would round large ones
         return self._parameters_of(op)[0], bias, torch.from_numpy(w.quant.scale)
+
+
+def roomy(s_w: Tensor, b: Tensor, s_x: Tensor) -> Tensor:
+    """``integer.roomy``, to the bit."""
+    return torch.maximum(s_w, b.detach().abs() / (s_x * float(BIAS_ROOM)))
 
 
 def whole_bias(b: Tensor, s_b: Tensor) -> Tensor:

@@ -15,11 +15,18 @@ from edgedistill.ir.verify import check
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 LEAST_SCALE = np.float32(1e-8)  # of weights
+BIAS_ROOM = np.float32(2**30)
 
 
 def channel_axis(op: Op) -> int:
     """The axis of a weight tensor that holds output channels."""
     return 3 if isinstance(op.attrs, ops.DepthwiseConv2D) else 0
+
+
+def roomy(s_w: NDArray[np.float32], b: NDArray[np.float32], s_x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weight scales [O] under which biases stay within half of int32: a channel whose weights are all but 0,
+    as pruning or a BatchNorm with a small factor leave it, would have a scale too fine for its bias."""
+    return np.asarray(np.maximum(s_w, np.abs(b.astype(np.float32)) / (s_x * BIAS_ROOM)), np.float32)
 
 
 def weight_scale(w: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -51,13 +58,11 @@ def to_integer(
             assert w.data is not None and b.data is not None
             axis = channel_axis(op)
             s_w = learned[op.name] if op.name in learned else weight_scale(w.data, axis)
+            s_w = roomy(s_w, b.data, qparams[op.inputs[0]].scale)
             along = s_w.reshape([-1 if i == axis else 1 for i in range(w.data.ndim)])
             data = np.clip(np.rint(w.data / along), -127, 127).astype(np.int8)
             s_b = (qparams[op.inputs[0]].scale * s_w).astype(np.float32)
-            limit = 2**31 - 1
-            bias = np.clip(np.rint(b.data.astype(np.float64) / s_b.astype(np.float64)), -limit, limit).astype(
-                np.int32
-            )
+            bias = np.rint(b.data.astype(np.float64) / s_b.astype(np.float64)).astype(np.int32)
             tensors[w.name] = replace(w, dtype="int8", data=data, quant=QParams(s_w, 0, axis))
             tensors[b.name] = replace(b, dtype="int32", data=bias, quant=QParams(s_b, 0, 0))
         elif isinstance(op.attrs, ops.Table):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.quant import ranges
-from edgedistill.quant.execute import WEIGHTED, GraphNet, key, whole_bias
+from edgedistill.quant.execute import WEIGHTED, GraphNet, key, roomy, whole_bias
 from edgedistill.quant.integer import LEAST_SCALE
 
 _LEAST_SCALE = ranges.LEAST_RANGE / 255  # of an activation
@@ -147,7 +147,7 @@ class LearnedGraphNet(GraphNet):
             return super()._whole(op, s_x)
         w, b = self._parameters_of(op)
         scale = _positive(self.steps[_slot(op.name)])
-        fixed = scale.detach()
+        fixed = roomy(scale.detach(), b, s_x)
         factor = 1 / math.sqrt(w[0].numel() * 127)
         steps = w / fixed.view(-1, *[1] * (w.ndim - 1))
         w_int = _quantise(steps, scale, None, -127, 127, factor)

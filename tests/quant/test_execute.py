@@ -37,6 +37,31 @@ def test_torch_equals_the_interpreter(name: str, seed: int) -> None:
     assert len(np.unique(expected)) > 5
 
 
+def test_a_channel_without_weights_keeps_its_bias() -> None:
+    """Its weights' scale would be too fine for an int32 bias; torch and the interpreter still agree."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 1)
+    with torch.no_grad():
+        first.weight[1].zero_()
+        first.bias.fill_(0.5)
+    net = nn.Sequential(first, nn.ReLU(), second, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    graph = separate_fixed_operands(simplify(trace(net, (8, 8, 3))))
+    pixels = np.random.default_rng(0).integers(-128, 128, (20, 8, 8, 3)).astype(np.int8)
+    real = pixels.astype(np.float32) / 64
+    qparams = choose(graph, observe(graph, real, 100))
+    quantised = GraphNet(graph, qparams)
+    integer = to_integer(quantised.trained(), qparams)
+    assert inexact(integer) == ()
+    x = torch.from_numpy(real).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        got, plain = quantised(x).numpy(), net(x).numpy()
+    expected = run(integer, {"input": pixels})[integer.outputs[0]]
+    quant = integer.tensors[integer.outputs[0]].quant
+    assert quant is not None
+    np.testing.assert_array_equal(got, (expected.astype(np.float32) - quant.zero_point) * quant.scale[0])
+    np.testing.assert_allclose(got, plain, atol=4 * float(quant.scale[0]))
+
+
 def test_gradients_reach_every_learned_weight() -> None:
     net = randomised(STUDENTS["resnet"].make(10, 3, width=4))
     graph = separate_fixed_operands(simplify(trace(net, (16, 16, 3))))

@@ -171,6 +171,7 @@ def test_no_scale_drifts_beyond_what_a_relu6_allows() -> None:
             parameter.fill_(-1.0)
     net(images(pixels))
     assert all(float(p.detach().min()) > 0 for p in (*net.scales.values(), *net.steps.values()))
+    assert inexact(to_integer(net.trained(), net.deployed(), net.weight_scales())) == ()
 
 
 def test_hooks_see_real_values_while_scales_move() -> None:
