@@ -140,8 +140,7 @@ def c_vectors(folder: Path) -> golden.Golden:
     Raises:
         InputError: they are missing or cannot be read.
     """
-    own = folder / C / project.GOLDEN
-    return golden.load(own if own.exists() else folder / GOLDEN)
+    return golden.load(folder / GOLDEN if family_of(folder) == "F" else folder / C / project.GOLDEN)
 
 
 def with_random(graph: Graph, x: Int8, count: int = INPUTS, family: Family = "F") -> tuple[Int8, Int8]:
