@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import provenance
+from benchmarks.mlperf_tiny_bits import MODELS
 from edgedistill.compiler import random_inputs
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
@@ -30,7 +31,6 @@ from edgedistill.ir import interpret, plan
 from edgedistill.read import read
 from edgedistill.runners import aarch64, c_program
 
-FILES = ("pretrainedResnet_quant", "kws_ref_model", "vww_96_int8", "ad01_int8")
 VARIANTS = {
     "plain C": (f"-march={aarch64.ARCHITECTURES[0]}", "-DEDGE_PORTABLE"),
     "NEON": (f"-march={aarch64.ARCHITECTURES[0]}",),
@@ -111,10 +111,10 @@ def main() -> None:
     reason = aarch64.reason_not_runnable()
     if reason is not None:
         sys.exit(f"not run: {reason}")
-    networks = {name: of_network(arguments.real_data / "mlperf_tiny" / f"{name}.tflite") for name in FILES}
+    networks = {name: of_network(arguments.real_data / "mlperf_tiny" / f"{name}.tflite") for name in MODELS}
     if arguments.json:
         result = {"how": "emulated", "compiler": c_program.version(aarch64.CC), "networks": networks}
-        provenance.write(arguments.json, result, {"DIR": arguments.real_data})
+        provenance.write(arguments.json, result, {"DIR": arguments.real_data, ".": Path.cwd()})
     if not all(row["equal_outputs"] for net in networks.values() for row in net["variants"].values()):
         sys.exit("a byte differs from the interpreter's")
 

@@ -1,68 +1,121 @@
 """MLPerf Tiny's networks as C of family D beside LiteRT's reference kernels, and flash planned and linked.
 
-    python benchmarks/mlperf_tiny_family_d.py FOLDER [--inputs 32]
+    python benchmarks/mlperf_tiny_family_d.py --real-data DIR [--inputs 32] [--json FILE]
 
-FOLDER holds the four int8 .tflite files. The C runs here; flash is of a Cortex-M4, in both families.
+DIR/mlperf_tiny holds the four int8 .tflite files. The C runs here; ends with 1 where a byte differs from the
+interpreter's family D, and the reference kernels owe it nothing. Flash is of a Cortex-M4, in both families.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
+import provenance
 from mlperf_tiny_bits import MODELS
+from numpy.typing import NDArray
 
 from edgedistill import target
 from edgedistill.compiler import random_inputs
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import interpret
+from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.read import read
-from edgedistill.runners import c_here, c_source
+from edgedistill.runners import c_here, c_source, cortex_m
 from edgedistill.runners.cortex_m import firmware
 from edgedistill.runners.litert import LiteRt
-from edgedistill.sizing.flash import planned
+from edgedistill.sizing.flash import of_files
 
 META = Metadata("net", "Under test.", (), 1.0, 0, "0")
+M4 = target.load("cortex-m4")
+
+Int8 = NDArray[np.int8]
+
+
+def answers(path: Path, graph: Graph, x: Int8, folder: Path) -> dict[str, Any]:
+    """How many outputs of the C in ``folder`` are the interpreter's, and how many the reference kernels'."""
+    got, compiler = c_here.run(folder, x)
+    wanted = interpret.run(graph, {graph.inputs[0]: x}, "D")[graph.outputs[0]].reshape(got.shape)
+    reference = LiteRt(path, reference=True)
+    theirs = reference.run_all(x)[graph.outputs[0]].reshape(got.shape)
+    off = np.abs(got.astype(np.int32) - theirs)
+    return {
+        "compiler": compiler,
+        "outputs": got.size,
+        "interpreter_equal": int((got == wanted).sum()),
+        "litert": reference.version,
+        "reference_equal": int((off == 0).sum()),
+        "reference_max_lsb": int(off.max()),
+    }
+
+
+def flash(graph: Graph, x: Int8, folder: Path) -> dict[str, Any]:
+    """What the C in ``folder`` is planned to take of a Cortex-M4's flash, and what linking it gives."""
+    plan = of_files(folder, graph, M4)
+    assert plan is not None, "main has looked for the compiler"
+    linked = firmware.compile_model(c_source.find(folder), M4, folder).linked_bytes(x[:1])
+    return {**plan.model_dump(), "planned_bytes": plan.total_bytes, "linked_bytes": linked}
+
+
+def of_network(path: Path, inputs: int) -> dict[str, Any]:
+    """Both families' flash, and family D's answers."""
+    graph = read(path).graph
+    x = random_inputs(graph, inputs)
+    found: dict[str, Any] = {"flash": {}}
+    family: Family
+    for family in get_args(Family):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            c.write(graph, META, folder, family)
+            found["flash"][family] = flash(graph, x, folder)
+            if family == "D":
+                found["answers"] = answers(path, graph, x, folder)
+    return found
+
+
+def show(name: str, found: dict[str, Any]) -> None:
+    row = found["answers"]
+    equal, close = row["interpreter_equal"], row["reference_equal"]
+    print(f"{name}: of {row['outputs']:,} outputs {equal:,} are the interpreter's in family D and")
+    print(f"  {close:,} the reference kernels', at most {row['reference_max_lsb']} LSB")
+    for family, sizes in found["flash"].items():
+        parts = ", ".join(f"{part} {sizes[f'{part}_bytes']:,}" for part in ("code", "weight", "table"))
+        planned, linked = sizes["planned_bytes"], sizes["linked_bytes"]
+        print(
+            f"{name}, family {family}: planned {planned:,} ({parts}), "
+            f"linked {linked:,} ({linked / planned - 1:+.2%})",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("--real-data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--inputs", type=int, default=32)
+    parser.add_argument("--json", type=Path, help="where the result goes")
     arguments = parser.parse_args()
-    m4 = target.load("cortex-m4")
+    reason = c_here.reason_not_runnable() or cortex_m.missing(cortex_m.CC)
+    if reason is not None:
+        sys.exit(f"not run: {reason}")
+    networks: dict[str, Any] = {}
     for name in MODELS:
-        path = arguments.folder / f"{name}.tflite"
-        graph = read(path).graph
-        x = random_inputs(graph, arguments.inputs)
-        for family in get_args(Family):
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary)
-                c.write(graph, META, folder, family)
-                if family == "D":
-                    answers, _ = c_here.run(folder, x)
-                    wanted = interpret.run(graph, {graph.inputs[0]: x}, "D")[graph.outputs[0]]
-                    theirs = LiteRt(path, reference=True).run_all(x)[graph.outputs[0]]
-                    off = np.abs(answers.astype(np.int32) - theirs.reshape(len(x), -1))
-                    same = int((answers == wanted.reshape(len(x), -1)).sum())
-                    print(f"{name}: of {off.size:,} outputs {same:,} are the interpreter's in family D and")
-                    print(f"  {int((off == 0).sum()):,} the reference kernels', at most {int(off.max())} LSB")
-                linked = firmware.compile_model(c_source.find(folder), m4, folder).linked_bytes(x[:1])
-            plan = planned(graph, m4, family=family)
-            assert plan is not None, "needs arm-none-eabi-gcc"
-            parts = f"code {plan.code_bytes:,}, weights {plan.weight_bytes:,}, tables {plan.table_bytes:,}"
-            difference = linked / plan.total_bytes - 1
-            print(
-                f"{name}, family {family}: planned {plan.total_bytes:,} ({parts}), "
-                f"linked {linked:,} ({difference:+.2%})"
-            )
+        path = arguments.real_data / "mlperf_tiny" / f"{name}.tflite"
+        networks[name] = of_network(path, arguments.inputs)
+        show(name, networks[name])
+    if arguments.json:
+        result = {"inputs": arguments.inputs, "networks": networks}
+        provenance.write(arguments.json, result, {"DIR": arguments.real_data})
+    rows = [found["answers"] for found in networks.values()]
+    if any(row["interpreter_equal"] != row["outputs"] for row in rows):
+        sys.exit("a byte differs from the interpreter's")
 
 
 if __name__ == "__main__":

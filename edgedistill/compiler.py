@@ -18,7 +18,7 @@ import edgedistill
 from edgedistill import record as records
 from edgedistill import units
 from edgedistill.bench.compare import compare
-from edgedistill.bench.files import sha256_of, size_of
+from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.parity import parity
 from edgedistill.bench.summary import summary
@@ -114,12 +114,12 @@ def compile_model(
                 EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
         x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
-        golden.save(vectors, folder / "golden.npz")
+        golden.save(vectors, folder / GOLDEN)
         if "c" in formats:
             c.write(graph, meta, EXPORTERS["c"].path(folder), family)
             project.write(graph, meta, vectors, EXPORTERS["c"].path(folder), family)
             board.write(EXPORTERS["c"].path(folder))
-        (folder / "graph.npz").write_bytes(serial.to_bytes(graph))
+        (folder / GRAPH).write_bytes(serial.to_bytes(graph))
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
         seconds["export"] = time.perf_counter() - started
@@ -133,7 +133,7 @@ def compile_model(
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
         seconds["verify"] = time.perf_counter() - started
         made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash)
-        records.save(made, folder / "record.json")
+        records.save(made, folder / RECORD)
         publish(folder, out)
     for note in notes:
         reporter.warn(note)
@@ -286,7 +286,7 @@ def _record(
     )
 
 
-_KINDS = {"golden.npz": "golden", "graph.npz": "graph", "labels.txt": "labels"}
+_KINDS = {GOLDEN: "golden", GRAPH: "graph", "labels.txt": "labels"}
 
 
 def _artifacts(folder: Path) -> tuple[Artifact, ...]:

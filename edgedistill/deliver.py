@@ -14,7 +14,7 @@ from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench import emulated
 from edgedistill.bench.accuracy import to_int8, top1
-from edgedistill.bench.files import sha256_of, size_of
+from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
 from edgedistill.bench.parity import parity
@@ -118,11 +118,11 @@ def deliver(
         pixels = np.asarray(data.test.images_NHWC)
         inputs = to_int8(pixels)
         vectors = golden.golden(integer, inputs[:_GOLDEN_INPUTS])
-        golden.save(vectors, folder / "golden.npz")
+        golden.save(vectors, folder / GOLDEN)
         if "c" in formats:
             project.write(integer, meta, vectors, EXPORTERS["c"].path(folder), recipe.export.family)
             board.write(EXPORTERS["c"].path(folder))
-        (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
+        (folder / GRAPH).write_bytes(serial.to_bytes(integer))
         (folder / "labels.txt").write_text(
             "".join(f"{_one_line(label)}\n" for label in data.labels), encoding="utf-8"
         )
@@ -147,19 +147,19 @@ def deliver(
         slower = None
         if device.default_runner == "local":  # a microcontroller runs none of the files that were timed
             slower = slower_than_float(measurements, integer, recipe.bench.threads)
-        if "c" in formats and device.default_runner == "cortex-m":
-            reporter.stage("emulate", f"{device.title} in QEMU")
+        on_cortex_m, on_64_bit = device.default_runner == "cortex-m", aarch64.architecture(device) is not None
+        if "c" in formats and (on_cortex_m or on_64_bit):
             tried = inputs[: recipe.bench.emulated_inputs]
             x, expected = emulated.with_random(integer, tried, family=recipe.export.family)
-            on_device = emulated.on_device(
-                folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned
-            )
-            proofs = (*proofs, on_device.parity)
-            measurements = (*measurements, *on_device.measurements)
-        elif "c" in formats and aarch64.architecture(device) is not None:
-            tried = inputs[: recipe.bench.emulated_inputs]
-            x, expected = emulated.with_random(integer, tried, family=recipe.export.family)
-            proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
+            if on_cortex_m:
+                reporter.stage("emulate", f"{device.title} in QEMU")
+                on_device = emulated.on_device(
+                    folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned
+                )
+                proofs = (*proofs, on_device.parity)
+                measurements = (*measurements, *on_device.measurements)
+            else:
+                proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)
@@ -194,7 +194,7 @@ def deliver(
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
         (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
-        records.save(made, folder / "record.json")
+        records.save(made, folder / RECORD)
         publish(folder, out / device.name)
     broken = [row for row in proofs if row.broken]
     if broken and not inexact:
@@ -268,8 +268,8 @@ _FORMATS = {
     "c": "c",
     "student-float32.onnx": "onnx-float32",
     "student-float32.tflite": "tflite-float32",
-    "golden.npz": "golden",
-    "graph.npz": "graph",
+    GOLDEN: "golden",
+    GRAPH: "graph",
     "frontend.h": "frontend",
     "frontend.c": "frontend",
     "labels.txt": "labels",

@@ -133,6 +133,10 @@ class PlannedFlash(_Value):
     def total_bytes(self) -> int:
         return self.code_bytes + self.constant_bytes
 
+    def beside(self, linked_bytes: float) -> str:
+        """``planned 84,560 (+0.10%)``: by how much the linked bytes are more than the planned ones."""
+        return f"planned {self.total_bytes:,} ({linked_bytes / self.total_bytes - 1:+.2%})"
+
 
 class GraphSummary(_Value):
     """What the integer graph is and costs."""

@@ -140,8 +140,7 @@ def c_vectors(folder: Path) -> golden.Golden:
     Raises:
         InputError: they are missing or cannot be read.
     """
-    own = folder / C / project.GOLDEN
-    return golden.load(own if own.exists() else folder / GOLDEN)
+    return golden.load(folder / GOLDEN if family_of(folder) == "F" else folder / C / project.GOLDEN)
 
 
 def with_random(graph: Graph, x: Int8, count: int = INPUTS, family: Family = "F") -> tuple[Int8, Int8]:
@@ -236,6 +235,7 @@ def _counted(
     repeated = f", {found.repeat_spread} between repeats" if found.repeat_spread else ", repeated exactly"
     spread = f"{least:,} to {most:,} by input" if least != most else "the same for every input"
     parts = found.model
+    beside = f", {planned.beside(found.linked_bytes)}" if planned is not None else ""
     notes = {
         "instructions": (most, f"the most of one inference: {spread}{repeated}; {found.flags}"),
         "stack_bytes": (found.stack_bytes, "the deepest of one inference, on painted memory"),
@@ -245,7 +245,7 @@ def _counted(
         ),
         "flash_bytes": (
             found.linked_bytes,
-            f"linked{beside_plan(found.linked_bytes, planned)}; compiled: code {parts.text:,}, "
+            f"linked{beside}; compiled: code {parts.text:,}, "
             f"constants {parts.rodata:,}, variables {parts.data:,}; {found.compiler}",
         ),
     }
@@ -262,13 +262,6 @@ def _counted(
             p50=float(np.median(found.instructions)) if name == "instructions" else None,
             note=note,
         )
-
-
-def beside_plan(linked_bytes: float, planned: PlannedFlash | None) -> str:
-    """``, planned 84,560 (+0.1 %)``: by how much the linked bytes are more than the planned ones."""
-    if planned is None:
-        return ""
-    return f", planned {planned.total_bytes:,} ({linked_bytes / planned.total_bytes - 1:+.2%})"
 
 
 def _estimates(found: cortex_m.Emulated, runtime: str, device: Target) -> Iterator[Measurement]:

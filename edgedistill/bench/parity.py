@@ -74,7 +74,8 @@ def _c_here(folder: Path, graph: Graph, x: Int8, expected_f: Int8) -> Parity:
     """The C files on this machine, in their own family."""
     expected, family = expected_f, emulated.family_of(folder)
     if family != "F":
-        _, expected = emulated.with_random(graph, x, len(x), family)
+        computed = interpret.run_batched(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]]
+        expected = np.asarray(computed, np.int8)
     return emulated.on_this_machine(folder, x, expected)
 
 

@@ -61,15 +61,12 @@ def bench(
 
     if on != HERE:
         answered = _on_board(path, on, device, runs, warmup, cc, trust)
-        _print(answered.measurements, quiet, json_)
-        _print_verdict(answered.parity, quiet, json_)
-        if answered.parity.broken:
-            fix = "flash this build's C files; if it stays so, compile them with -DEDGE_PORTABLE"
-            raise ParityError(answered.parity.difference, where=on, fix=fix)
+        _print(answered.measurements, answered.parity, quiet, json_)
+        _hold(answered.parity, on)
         return
 
     from edgedistill.bench import emulated
-    from edgedistill.bench.files import GRAPH, split
+    from edgedistill.bench.files import GRAPH, C, split
     from edgedistill.bench.measure import bench_dir, slower_than_float
     from edgedistill.ir import serial
 
@@ -86,16 +83,17 @@ def bench(
             where=str(path),
             fix="name an emulated one (--target cortex-m4 --trust), or a board (--on serial:PORT)",
         )
-    _print(found, quiet, json_)
+    _print(found, on_device.parity if on_device is not None else None, quiet, json_)
+    if on_device is not None:
+        _hold(on_device.parity, str(folder / C))
+        return
     if quiet or json_:
         return
     graph = serial.load(folder / GRAPH) if (folder / GRAPH).exists() else None
-    slower = slower_than_float(found, graph, threads) if on_device is None else None
+    slower = slower_than_float(found, graph, threads)
     if slower:
         console().print(f"warning: {slower}", style="yellow", markup=False)
-    if on_device is not None:
-        _print_verdict(on_device.parity, quiet, json_)
-    elif device is not None:
+    if device is not None:
         words = f"measured on this machine; for figures of a {device.title}, run this there"
         console().print(words, style="dim", markup=False)
 
@@ -121,21 +119,28 @@ def _on_board(
     return board.on_emulated_board(folder, device, runs=runs, warmup=warmup, cc=cc, trust=trust)
 
 
-def _print(found: Sequence[Measurement], quiet: bool, json_: bool) -> None:
-    from edgedistill.report.people import figure
+def _print(found: Sequence[Measurement], parity: Parity | None, quiet: bool, json_: bool) -> None:
+    """The rows, and what the C files answered where they ran on a device."""
+    from edgedistill.report.people import figure, parity_words
 
     if json_:
-        print_json([m.model_dump(mode="json") for m in found])
+        rows = [m.model_dump(mode="json") for m in found]
+        print_json({"measurements": rows, "parity": parity and parity.model_dump(mode="json")})
     elif not quiet:
-        rows = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
-        print_table(("quantity", "value", "file", "runtime", "how", "note"), rows)
+        table = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
+        print_table(("quantity", "value", "file", "runtime", "how", "note"), table)
+        if parity is not None:
+            words = f"{parity_words(parity)} (family {parity.family}, {parity.note})"
+            console().print(f"{parity.runtime}: {words}", markup=False)
 
 
-def _print_verdict(parity: Parity, quiet: bool, json_: bool) -> None:
-    from edgedistill.report.people import parity_words
+def _hold(parity: Parity, where: str) -> None:
+    """Other bytes than the interpreter's end the command, whatever was printed before.
 
-    if quiet or json_:
-        return
-    console().print(
-        f"{parity.runtime}: {parity_words(parity)} (family {parity.family}, {parity.note})", markup=False
-    )
+    Raises:
+        ParityError: a byte differs.
+    """
+    if parity.broken:
+        again = "flash this build's C files" if parity.how == "measured" else "build again"
+        fix = f"{again}; if it stays so, compile the C files with -DEDGE_PORTABLE"
+        raise ParityError(parity.difference, where=where, fix=fix)

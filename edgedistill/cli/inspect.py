@@ -23,21 +23,22 @@ def inspect(
     from dataclasses import asdict
 
     from edgedistill import record
+    from edgedistill.bench.files import GRAPH, RECORD
     from edgedistill.export import EXPORTERS, c
     from edgedistill.ir import memory_map, plan, serial, verify
     from edgedistill.ir.text import text
     from edgedistill.report import flash
 
-    file = path / "graph.npz" if path.is_dir() else path
+    file = path / GRAPH if path.is_dir() else path
     if not file.exists():
         raise InputError("there is no graph here", where=str(file), fix="give the folder of a finished build")
     if file.suffix != ".npz":
-        fix = f"give {file.parent / 'graph.npz'}, from which every model of a build is printed"
+        fix = f"give {file.parent / GRAPH}, from which every model of a build is printed"
         raise InputError(f"a graph is not read from {file.suffix or 'such'} files", where=str(file), fix=fix)
     graph = serial.load(file)
     as_c = EXPORTERS["c"].path(file.parent).is_dir()  # fused and in place, as the C files use it
     memory = c.arena(graph, as_c=as_c)
-    built = record.load(file.parent / "record.json") if (file.parent / "record.json").exists() else None
+    built = record.load(file.parent / RECORD) if (file.parent / RECORD).exists() else None
     if json_:
         macs = plan.macs(graph)
         print_json(

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 _USED = ("adversarial", "data", "distill", "teacher", "seed", "trust")
 _OF_STUDENTS = (
+    "adversarial.autoattack",
+    "adversarial.clean_weight",
     "distill.alpha",
+    "distill.assistants",
     "distill.cache_features",
     "distill.cache_limit",
+    "distill.combine",
+    "distill.generations",
     "distill.losses",
     "distill.temperature",
     "distill.views",

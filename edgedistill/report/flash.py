@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgedistill.bench.emulated import beside_plan
 from edgedistill.record import BuildRecord
 from edgedistill.report import people
 
@@ -26,4 +25,4 @@ def sentences(record: BuildRecord) -> Iterator[str]:
     )
     linked = people.on_device(record, "flash_bytes")
     if linked is not None:
-        yield f"linked {linked:,.0f} bytes{beside_plan(linked, planned)}"
+        yield f"linked {linked:,.0f} bytes, {planned.beside(linked)}"

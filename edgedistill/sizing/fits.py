@@ -93,10 +93,11 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> dict[str, 
     """
     integer, budget = to_integer(graph, ranges.choose(graph, {})), recipes.budget(recipe)
     family, every = recipe.export.family, {}
+    in_c = {device.name for device in devices if "c" in recipes.formats(recipe, device)}
+    if in_c:
+        c.check(integer, family)
     for device in devices:
-        as_c = "c" in recipes.formats(recipe, device)
-        if as_c:
-            c.check(integer, family)
+        as_c = device.name in in_c
         found = needs(integer, as_c=as_c, device=device, family=family, cc=recipe.bench.cc)
         every[device.name] = found
         where = f"student {recipe.student.spec}, target {device.name}"

@@ -27,7 +27,7 @@ _WEIGHTS = re.compile(r"(static const int8_t \w+\[\d+\] EDGE_ALIGNED = )\{[^}]*\
 def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family = "F") -> PlannedFlash | None:
     """Of an int8 graph with any weights; None where no compiler for the device's core is here.
 
-    Names of classes are left out: an image has them only if the application prints them.
+    Names of classes are not counted: the linker keeps them only if the application prints them.
 
     Raises:
         InputError: the graph cannot be printed as C.
@@ -37,7 +37,7 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family 
         return None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        c.write(graph.replace(labels=()), Metadata("planned", "", (), 1.0, 0, "0"), folder, family)
+        c.write(graph, Metadata("planned", "", (), 1.0, 0, "0"), folder, family)
         return of_files(folder, graph, device, cc)
 
 

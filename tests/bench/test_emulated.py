@@ -188,3 +188,13 @@ def test_foreign_c_is_neither_compiled_nor_run_without_trust(
     for ask in (lambda: verify_dir(folder / "c"), lambda: emulated.bench_c(folder, L4R5)):
         with pytest.raises(InputError, match=r"(?s)compile and run them.*--trust"):
             ask()
+
+
+def test_family_d_needs_its_own_golden_vectors(graph: Graph, built: Path) -> None:
+    meta = Metadata("small", "a test network", graph.labels, 1 / 64, 0, "0")
+    c.write(graph, meta, built / "c", "D")
+    with pytest.raises(InputError, match=r"(?s)these are not golden vectors.*c/golden\.npz"):
+        emulated.bench_c(built, L4R5, trust=True)
+    own = golden.golden(graph, random_input(graph, 2), "D")
+    golden.save(own, built / "c" / "golden.npz")
+    np.testing.assert_array_equal(emulated.c_vectors(built).outputs, own.outputs)

@@ -43,7 +43,9 @@ def test_a_board(run: Run, folder: Path) -> None:
         wrong = run("bench", str(folder), "--on", f"serial:{port}")
     assert words.exit_code == rows.exit_code == 0, words.stderr + rows.stderr
     assert f"c on serial:{port}: identical (family F, 2 inputs" in words.output.replace("\n", " ")
-    assert [row["quantity"] for row in json.loads(rows.stdout)] == ["latency"]
+    found = json.loads(rows.stdout)
+    assert [row["quantity"] for row in found["measurements"]] == ["latency"]
+    assert found["parity"]["identical"] == found["parity"]["values"] > 0
     assert wrong.exit_code == 1 and "differs from the interpreter" in wrong.stderr
     assert "flash this build's C files" in wrong.stderr
 

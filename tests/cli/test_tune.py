@@ -42,6 +42,15 @@ def test_flags_reach_the_search(run: Run, seen: list[dict[str, Any]]) -> None:
     assert recipe.student.spec == "mobilenet"
 
 
+OF_STUDENTS = (
+    "distill.assistants=[]",
+    "distill.combine=mean",
+    "distill.generations=2",
+    "adversarial.autoattack=false",
+    "adversarial.clean_weight=0.5",
+)
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -52,6 +61,7 @@ def test_flags_reach_the_search(run: Run, seen: list[dict[str, Any]]) -> None:
         ("tune --target pi", "there is no target named 'pi'"),
         ("teach --set quantise.epochs=3", "teach does not use quantise.epochs"),
         ("teach --set distill.alpha=0.5", "learns from labels alone"),
+        *((f"teach --set {key}", f"teach does not use {key.partition('=')[0]}") for key in OF_STUDENTS),
         ("teach --epochs -1", "distill.epochs must be at least 0; it is -1"),
         ("teach --teacher-family resnet65 --set data.limit=100", "did you mean resnet56"),
         ("teach --data synthetic", "synthetic images are made in a build"),

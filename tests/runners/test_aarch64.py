@@ -43,7 +43,11 @@ def test_it_answers_as_the_interpreter(architecture: str, tmp_path: Path) -> Non
 )
 def test_the_architecture_of_a_device(device: str, expected: str | None) -> None:
     assert aarch64.architecture(target.load(device)) == expected
-    assert expected in (None, *aarch64.ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", target.names())
+def test_every_target_is_of_a_known_architecture_or_none(name: str) -> None:
+    assert aarch64.architecture(target.load(name)) in (None, *aarch64.ARCHITECTURES)
 
 
 def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,8 +89,10 @@ def test_an_answer_that_lost_bytes_on_its_way() -> None:
         b"tensors": b"m-input-[4,int8]\r\nm-output-[2,int8]",
         b"outputs": b"m-outputs-[7f]",
     }
-    with boards.liar(boards.answers(known)) as port, SerialBoard(port) as line, pytest.raises(GateError):
-        line.outputs(line.about())
+    with boards.liar(boards.answers(known)) as port, SerialBoard(port) as line:
+        about = line.about()
+        with pytest.raises(GateError, match=r"answered 'outputs' with something else: 'm-outputs-\[7f\]"):
+            line.outputs(about)
 
 
 @needs_compiler

@@ -51,7 +51,7 @@ def test_only_the_kernels_that_a_model_uses() -> None:
 def test_kernels_stand_after_what_they_need() -> None:
     order = list(KERNELS)
     assert all(order.index(need) < order.index(name) for name, k in KERNELS.items() for need in k.needs)
-    assert len(sources(["conv", "conv_add"])) == 12
+    assert len(sources(["conv", "conv_add"])) == 14
 
 
 def test_two_models_in_one_program_and_cpp(tmp_path: Path) -> None:
