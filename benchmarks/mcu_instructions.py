@@ -2,8 +2,9 @@
 
     python benchmarks/mcu_instructions.py GRAPH.npz [--target NAME] [--inputs N] [--json FILE]
 
-Flash besides the weights is code, tables and constants that a .tflite file of the network would not
-hold: kernels, biases and per-channel scales count as weights, the constant kernel of an average does not.
+Flash besides the weights is what the linked model adds to an image (code, its part of the compiler's library,
+tables) and a .tflite file of the network would not hold: kernels, biases and per-channel scales count as
+weights, the constant kernel of an average does not.
 Needs what `make devices` installs. QEMU counts instructions exactly and knows nothing of cycles.
 """
 
@@ -54,7 +55,8 @@ def measure(graph: Graph, device: Target, inputs: NDArray[np.int8], folder: Path
         "stack_bytes": found.stack_bytes,
         "ram_bytes": found.ram_bytes,
         "model_sections": asdict(found.model),
-        "flash_besides_weights_bytes": found.model.flash_bytes - weights,
+        "linked_bytes": found.linked_bytes,
+        "flash_besides_weights_bytes": found.linked_bytes - weights,
         "weight_bytes": weights,
         "compiler": found.compiler,
         "emulator": found.emulator,
