@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev
 	.ci/tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -c pyproject.toml tests $(PYTEST_ARGS)
+	$(BIN)/pytest -c pyproject.toml -n 2 --dist loadfile tests $(PYTEST_ARGS)
 
 devices:
 	apt-get update -qq
