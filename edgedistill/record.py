@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgedistill.errors import InputError
 from edgedistill.ir.interpret import Family
 from edgedistill.ir.plan import Placement
+from edgedistill.sized import Sizing
 
 How = Literal["measured", "emulated", "modelled", "not run"]
 
@@ -214,6 +215,7 @@ class BuildRecord(_Value):
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     lineage: tuple[Ancestor, ...] = ()  # in their order
+    sizing: Sizing | None = None  # None: the user named the student
 
 
 def now_utc() -> str:

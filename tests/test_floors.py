@@ -13,7 +13,7 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("errors",),
     ("tables", "units"),
     ("ir",),
-    ("target", "sections", "recipe", "record", "evidence", "reporter", "store", "mapped", "launch"),
+    ("target", "sections", "recipe", "record", "sized", "evidence", "reporter", "store", "mapped", "launch"),
     ("teachers", "data", "students", "quant"),
     ("distill", "lower", "synthesis"),
     ("export", "read", "runners", "sizing", "tasks"),
