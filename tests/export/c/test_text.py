@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ def test_items_fill_rows_as_far_as_they_go(items: list[str]) -> None:
     rows = lines(items).split("\n")
     assert "".join(rows).replace(" ", "") == ",".join(items)
     assert all(row.startswith("    ") and len(row) <= WIDTH for row in rows if row)
-    for row, following in zip(rows, rows[1:], strict=False):
+    for row, following in pairwise(rows):
         first = following.strip().split(",")[0]
         assert len(row) + len(f" {first},") > WIDTH
 
