@@ -12,7 +12,7 @@ import numpy as np
 import edgedistill
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill.bench import emulated
+from edgedistill.bench import emulated, npu
 from edgedistill.bench.accuracy import to_int8, top1
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
@@ -160,6 +160,8 @@ def deliver(
                 measurements = (*measurements, *on_device.measurements)
             else:
                 proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
+        if device.npu is not None:
+            measurements = (*measurements, *npu.on_npu(integer, device, meta, folder))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)
@@ -266,6 +268,7 @@ _FORMATS = {
     "student.tflite": "tflite",
     "student.mlpackage": "coreml",
     "c": "c",
+    npu.VELA: "tflite-vela",
     "student-float32.onnx": "onnx-float32",
     "student-float32.tflite": "tflite-float32",
     GOLDEN: "golden",
