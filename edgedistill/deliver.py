@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,6 +66,7 @@ class Run:
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     lineage: list[Ancestor] = field(default_factory=list)
+    guidance: list[str] = field(default_factory=list)  # said before training
 
     def within(self, recipe: Recipe) -> Run:
         """The same build by another recipe, such as one of its trainings alone."""
@@ -84,6 +86,12 @@ class Run:
             f"on {report.images} {split} {examples}"
         )
         return report
+
+    def advise(self, texts: Sequence[str]) -> None:
+        """Tells the user now what could be changed before training, and keeps it for the record."""
+        for text in texts:
+            self.guidance.append(text)
+            self.reporter.note(text)
 
     def warn(self, text: str) -> None:
         """Tells the user now and keeps it for the record."""
@@ -192,6 +200,7 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),
+            guidance=tuple(run.guidance),
         )
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()

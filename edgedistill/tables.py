@@ -70,7 +70,7 @@ def validate(values: Mapping[str, object], model: type[M], where: str) -> M:
 def problems(
     text: str, model: type[M], where: str, given: Mapping[str, object] | None = None
 ) -> tuple[InputError, ...]:
-    """Every mistake of a TOML text, each with its line where its key stands in the text; as ``parse_toml``."""
+    """Every mistake of a TOML text as ``parse_toml`` tells one, with its line if its key is there."""
     try:
         values = tomllib.loads(text)
         model.model_validate_json(json.dumps({**(given or {}), **values}, default=str), strict=True)

@@ -162,7 +162,8 @@ def gaps(device: Target) -> tuple[str, ...]:
     """What a device's file does not say and sizing or a report would use, a phrase for each."""
     wants_c = device.wants("c")
     found = {
-        "cpu: C is not compiled for it, so flash is known by its weights alone": wants_c and device.cpu is None,
+        "cpu: C is not compiled for it, so flash is known by its weights alone": wants_c
+        and device.cpu is None,
         "ram_bytes: no student is refused for its RAM": device.ram_bytes is None,
         "flash_bytes: no student is refused for its flash": wants_c and device.flash_bytes is None,
         "clock_hz: instructions cannot become milliseconds": device.npu is None and device.clock_hz is None,

@@ -28,19 +28,20 @@ def started(name: str, device: Target, text: str) -> str:
     """
     body = re.sub(r"\A(?:#.*\n)+", "", text)
     body = re.sub(r"(?m)^name\s*=.*\n", "", body)
-    body = re.sub(r"(?m)^title\s*=.*$", lambda _: f'title = "{name}, begun from {device.name}"', body, count=1)
+    body = re.sub(
+        r"(?m)^title\s*=.*$", lambda _: f'title = "{name}, begun from {device.name}"', body, count=1
+    )
     measured = [key for key in MEASURED if getattr(device, key, None)]
     head = [
         f"# {name}: begun as a copy of {device.name} ({device.title}).",
         "# Replace each value by your device's, and each source by the document that states it;",
-        "# delete what you do not know: nothing is guessed. Then: edgedistill targets check " + f"{name}.toml",
+        "# delete what you do not know: nothing is guessed. Then: edgedistill targets check "
+        + f"{name}.toml",
     ]
     if measured:
-        head.append(
-            f"# Measured on {device.name}, so measure them on your device or delete them: {', '.join(measured)}."
-        )
+        head.append(f"# Measured on {device.name}; measure on your device, or delete: {', '.join(measured)}.")
     absent = [key for key in SAMPLES if getattr(device, key) is None]
-    tail = [f"\n# [{key}]\n# value = {SAMPLES[key]}\n# source = \"data sheet, table\"\n" for key in absent]
+    tail = [f'\n# [{key}]\n# value = {SAMPLES[key]}\n# source = "data sheet, table"\n' for key in absent]
     if not device.budget:
         tail.append('\n# Limits where nobody sets any.\n# [budget]\n# flash = "256KiB"\n# latency = "20ms"\n')
     return "\n".join(head) + "\n" + body.rstrip("\n") + "\n" + "".join(tail)

@@ -64,7 +64,9 @@ def show(
 
 
 def new(
-    path: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The file to write; its stem is the name.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE.toml", help="The file to write; its stem is the name.")
+    ],
     from_: Annotated[
         str, typer.Option("--from", metavar="NAME", help="The device to start from: a name or a target file.")
     ],

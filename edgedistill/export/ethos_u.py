@@ -1,4 +1,4 @@
-"""Prints a graph as the .tflite that Vela compiles for an Ethos-U: the same bits, in strides that it takes."""
+"""Prints a graph as the .tflite that Vela compiles for an Ethos-U: the same bits, strides that it takes."""
 
 from __future__ import annotations
 
