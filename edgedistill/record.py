@@ -79,7 +79,8 @@ class Measurement(_Value):
     """A figure with its provenance."""
 
     # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
-    # ram_bytes, flash_bytes, estimated_latency, estimated_energy
+    # ram_bytes, flash_bytes, estimated_latency, estimated_energy; of an accelerator: npu_cycles,
+    # cpu_operators
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions

@@ -59,14 +59,15 @@ def rows(found: Estimate, device: Target) -> tuple[Measurement, ...]:
         "npu_cycles": f"of one inference on {where}{beside}",
         "estimated_latency": f"cycles at {format_hz(found.clock_hz)}{beside}",
         "ram_bytes": f"SRAM{dram}, as Vela lays it out; the runtime's own memory comes on top",
-        "flash_bytes": "weights as Vela compresses them; the runtime comes on top",
+        "flash_bytes": f"the file as it is stored; Vela reads {found.flash_bytes:,} bytes of it from flash, "
+        "and the runtime comes on top",
         "cpu_operators": f"of {found.on_npu + len(found.on_cpu)}: {left or 'all run on the accelerator'}",
     }
     values = {
         "npu_cycles": float(found.cycles),
         "estimated_latency": found.latency_ms,
         "ram_bytes": float(found.sram_bytes + found.dram_bytes),
-        "flash_bytes": float(found.flash_bytes),
+        "flash_bytes": float(len(found.tflite)),
         "cpu_operators": float(len(found.on_cpu)),
     }
     return tuple(_row(name, values[name], device, found.version, words[name]) for name in UNITS)
