@@ -282,9 +282,9 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _wider(spec: str, factor: float) -> str | None:
     """The spec of the same family with its width times ``factor``; None: it has no width."""
-    parsed = students.parse(spec)
-    if parsed.family not in students.STUDENTS:
+    if spec.partition(":")[0] not in students.STUDENTS:
         return None
+    parsed = students.parse(spec)
     numbers: Mapping[str, float] = {**students.STUDENTS[parsed.family].numbers(), **dict(parsed.numbers)}
     if "width" not in numbers:
         return None
