@@ -34,7 +34,6 @@ _OPTIONAL = {
     "accelerate": "training on several processes or GPUs: pip install 'edgedistill[scale]'",
     "pyautoattack": "AutoAttack on finished students: pip install 'edgedistill[adversarial]'",
     "pyserial": "boards on a serial line: pip install 'edgedistill[serial]'",
-    "ethos-u-vela": "estimates for Ethos-U: pip install 'edgedistill[npu]'",
     "zeus": "energy measurements: pip install 'edgedistill[energy]'",
 }
 
@@ -83,7 +82,7 @@ def _checks(out: Path) -> Iterator[Check]:
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
         if row.suffix == "c/" or name == "vela":
-            continue  # what runs C files has lines of its own, and Vela stands above
+            continue  # what runs C files has lines of its own, and so has Vela
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
@@ -98,8 +97,8 @@ def _checks(out: Path) -> Iterator[Check]:
 
 
 def _firmware() -> Iterator[Check]:
-    """What compiles and runs models in C."""
-    from edgedistill.runners import aarch64, c_here, cortex_m
+    """What compiles and runs models in C, and what compiles for an accelerator."""
+    from edgedistill.runners import aarch64, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -110,6 +109,10 @@ def _firmware() -> Iterator[Check]:
     for program, (reason, what) in wanted.items():
         detail = f"{reason}; only needed for emulated {what}" if reason else "found"
         yield Check(program, "missing" if reason else "good", detail)
+    reason = vela.reason_not_runnable()
+    yield Check(
+        "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
+    )
 
 
 def _version(name: str) -> str | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,15 +60,13 @@ class Estimate:
         return 1e3 * self.cycles / self.clock_hz
 
 
-def program() -> str | None:
-    """Where Vela is: beside this Python, or on the path; None: nowhere."""
-    beside = Path(sys.executable).with_name(VELA)
-    return str(beside) if beside.exists() else shutil.which(VELA)
-
-
 def reason_not_runnable() -> str | None:
     """Why there is no estimate here, or None where there can be one."""
-    return None if program() else f"Vela is not installed here ({INSTALL}, or pip install ethos-u-vela)"
+    return (
+        None
+        if programs.find(VELA)
+        else f"Vela is not installed here ({INSTALL}, or pip install ethos-u-vela)"
+    )
 
 
 def estimate(tflite: bytes, device: Target) -> Estimate:
@@ -88,7 +84,7 @@ def estimate(tflite: bytes, device: Target) -> Estimate:
         GateError: it does not take the network, or does not end.
     """
     assert device.npu is not None, "only a device with an Ethos-U has an estimate"
-    vela = program()
+    vela = programs.find(VELA)
     if vela is None:
         raise InputError("Vela is not installed", where=device.title, fix=INSTALL)
     npu = device.npu.value
