@@ -81,8 +81,8 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
-        if row.suffix == "c/":
-            continue  # what runs C files has lines of its own
+        if row.suffix == "c/" or name == "vela":
+            continue  # what runs C files has lines of its own, and so has Vela
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
@@ -97,8 +97,8 @@ def _checks(out: Path) -> Iterator[Check]:
 
 
 def _firmware() -> Iterator[Check]:
-    """What compiles and runs models in C."""
-    from edgedistill.runners import aarch64, c_here, cortex_m
+    """What compiles and runs models in C, and what compiles for an accelerator."""
+    from edgedistill.runners import aarch64, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -109,6 +109,10 @@ def _firmware() -> Iterator[Check]:
     for program, (reason, what) in wanted.items():
         detail = f"{reason}; only needed for emulated {what}" if reason else "found"
         yield Check(program, "missing" if reason else "good", detail)
+    reason = vela.reason_not_runnable()
+    yield Check(
+        "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
+    )
 
 
 def _version(name: str) -> str | None:
