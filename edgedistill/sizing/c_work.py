@@ -18,7 +18,7 @@ from edgedistill.export.c import steps as c_steps
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.ir.plan import Step
-from edgedistill.sizing.work import Work, windows
+from edgedistill.sizing.work import ALONE, Work, windows
 from edgedistill.target import Target
 
 Kernels = Literal["dsp", "helium", "plain"]
@@ -26,7 +26,6 @@ Counts = dict[str, float]
 
 _DSP_CORES = ("cortex-m4", "cortex-m7")  # which have the instructions without saying so
 _POSITIONS: Mapping[Kernels, int] = {"dsp": 3, "helium": 3, "plain": 2}  # EDGE_POSITIONS
-ALONE = " alone"  # a kernel that is called once, of which the compiler makes something else
 
 
 def kernels_of(device: Target) -> Kernels | None:

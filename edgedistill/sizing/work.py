@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 
+ALONE = (
+    " alone"  # ends the name of a kernel that a network calls once: the compiler makes something else of it
+)
+INFERENCE = "inference"  # the kernel of what an inference takes besides its steps
+
+
 @dataclass(frozen=True)
 class Work:
     """One step: the operators that it runs, the kernel, and how often each of the kernel's parts is passed."""
@@ -14,6 +20,16 @@ class Work:
     ops: tuple[str, ...]
     kernel: str
     counts: Mapping[str, float]
+
+    @property
+    def sibling(self) -> str:
+        """The kernel's name if it were called often, or once."""
+        return self.kernel.removesuffix(ALONE) if self.kernel.endswith(ALONE) else self.kernel + ALONE
+
+
+def inference() -> Work:
+    """What an inference takes before, between and after its steps."""
+    return Work((), INFERENCE, {"calls": 1})
 
 
 @lru_cache(maxsize=4096)
