@@ -2,8 +2,8 @@
 
 Instructions, or latency where it was measured directly, come from a model fitted by `edgedistill calibrate`:
 counts of what each step does times coefficients of the device. Other latencies are instructions by a board's
-cycles per instruction and its clock, energies cycles by its picojoules per cycle; their bands have both ends of
-these facts, and of the model.
+cycles per instruction and its clock, energies cycles by its picojoules per cycle; their bands have both ends
+of these facts, and of the model.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def model_of(device: Target, runtime: str) -> Cost | None:
 
 
 def extensions(device: Target) -> tuple[str, ...]:
-    """What of a core's options decides which instructions a program has; float units of one width are alike."""
+    """What of a core's options decides which instructions a program has; float units are alike."""
     has = device.features.value if device.features is not None else ()
     return tuple(sorted({"fpu" if name.startswith("fpv") else name for name in has}))
 

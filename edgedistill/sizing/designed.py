@@ -9,6 +9,7 @@ which spreads few networks more evenly than independent draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,10 +24,10 @@ _NUMBERS = 40  # of one network; a structure that draws more begins again
 
 
 class Draw:
-    """Numbers of one network, from a point of the design."""
+    """Numbers of one network, from a point of the design; ``scale`` times as large at most."""
 
-    def __init__(self, point: Sequence[float]) -> None:
-        self._point, self._at = point, 0
+    def __init__(self, point: Sequence[float], scale: int = 1) -> None:
+        self._point, self._at, self._scale = point, 0, scale
 
     def _next(self) -> float:
         self._at += 1
@@ -35,6 +36,10 @@ class Draw:
     def whole(self, low: int, high: int) -> int:
         """From ``low`` to ``high``, both included, small numbers as often as large ones."""
         return min(high, int(low * ((high + 1) / low) ** self._next()))
+
+    def size(self, low: int, high: int) -> int:
+        """A side or a number of channels."""
+        return self.whole(low, high * self._scale)
 
     def one_of(self, *values: int) -> int:
         return values[min(len(values) - 1, int(self._next() * len(values)))]
@@ -123,25 +128,32 @@ class Net:
         return self._constant(weights), self._constant(bias)
 
 
-def networks(count: int, seed: int = SEED) -> tuple[Graph, ...]:
-    """So many int8 networks; the first ones of a larger count are the same."""
+def networks(count: int, seed: int = SEED, scale: int = 1) -> tuple[Graph, ...]:
+    """So many int8 networks; the first ones of a larger count are the same.
+
+    Args:
+        count: of networks.
+        seed: scrambles the design.
+        scale: sides and channels are up to so many times as large as for a microcontroller.
+    """
     from scipy.stats import qmc
 
     points = qmc.Sobol(_NUMBERS, seed=seed).random_base2(max(count - 1, 1).bit_length())
-    return tuple(
-        STRUCTURES[i % len(STRUCTURES)](f"designed{i}", i, Draw(point.tolist()))
-        for i, point in enumerate(points[:count])
-    )
+    made = []
+    for i, point in enumerate(points[:count]):
+        graph = STRUCTURES[i % len(STRUCTURES)](f"designed{i}", i, Draw(point.tolist(), scale))
+        made.append(_inexact(graph) if i % _PERIOD in _FREE else graph)
+    return tuple(made)
 
 
 def _residual(name: str, seed: int, draw: Draw) -> Graph:
     """A stem and blocks of two convolutions and a sum; the average and the classifier stand alone."""
-    side, width = draw.whole(5, 24), draw.whole(2, 24)
-    net = Net(name, seed, (side, draw.whole(5, 24), draw.one_of(1, 3, 3, 4, 2)))
+    side, width = draw.size(5, 24), draw.size(2, 24)
+    net = Net(name, seed, (side, draw.size(5, 24), draw.one_of(1, 3, 3, 4, 2)))
     kernel = draw.one_of(3, 3, 5)
     x = net.conv("input", width, (kernel, kernel))
     for _ in range(draw.one_of(1, 2, 3)):
-        stride, wider = draw.one_of(1, 2, 2), draw.whole(2, 48)
+        stride, wider = draw.one_of(1, 2, 2), draw.size(2, 48)
         outputs = width if stride == 1 and draw.one_of(0, 1) else wider
         y = net.conv(net.conv(x, outputs, (3, 3), (stride, stride)), outputs, (3, 3), act="none")
         same = stride == 1 and outputs == width
@@ -152,43 +164,43 @@ def _residual(name: str, seed: int, draw: Draw) -> Graph:
 
 def _separable(name: str, seed: int, draw: Draw) -> Graph:
     """A wide first kernel, then depthwise and pointwise convolutions in turns."""
-    width = draw.whole(3, 72)
-    net = Net(name, seed, (draw.whole(10, 49), draw.whole(8, 40), draw.one_of(1, 1, 3)))
+    width = draw.size(3, 72)
+    net = Net(name, seed, (draw.size(10, 49), draw.size(8, 40), draw.one_of(1, 1, 3)))
     kernel = (draw.whole(3, 10), draw.whole(3, 8))
     x = net.conv("input", width, kernel, (2, draw.one_of(2, 4)))
     for _ in range(draw.one_of(1, 2, 3)):
         size, stride = draw.one_of(3, 3, 3, 5, 7), draw.one_of(1, 1, 2)
         x = net.depthwise(x, (size, size), (stride, stride))
-        x = net.conv(x, draw.one_of(width, width, draw.whole(3, 96)), (1, 1))
+        x = net.conv(x, draw.one_of(width, width, draw.size(3, 96)), (1, 1))
     return _classifier(net, x, draw)
 
 
 def _inverted(name: str, seed: int, draw: Draw) -> Graph:
     """Inverted residuals: expanded, depthwise, projected, and added where shapes allow."""
-    width = draw.whole(2, 20)
-    net = Net(name, seed, (draw.whole(6, 24), draw.whole(6, 24), draw.one_of(1, 3, 3)))
+    width = draw.size(2, 20)
+    net = Net(name, seed, (draw.size(6, 24), draw.size(6, 24), draw.one_of(1, 3, 3)))
     x = net.conv("input", width, (3, 3), act="relu6")
     for _ in range(draw.one_of(1, 2, 3)):
         size, stride, expansion = draw.one_of(3, 3, 5), draw.one_of(1, 1, 2), draw.one_of(1, 2, 3, 4, 6)
-        outputs = draw.one_of(width, draw.whole(2, 32))
+        outputs = draw.one_of(width, draw.size(2, 32))
         y = net.conv(x, width * expansion, (1, 1), act="relu6") if expansion > 1 else x
         y = net.depthwise(y, (size, size), (stride, stride), act="relu6")
         y = net.conv(y, outputs, (1, 1), act="none")
         x = net.add(x, y, act="none") if stride == 1 and outputs == width else y
         width = outputs
-    return _classifier(net, net.conv(x, draw.whole(4, 128), (1, 1), act="relu6"), draw)
+    return _classifier(net, net.conv(x, draw.size(4, 128), (1, 1), act="relu6"), draw)
 
 
 def _mixed(name: str, seed: int, draw: Draw) -> Graph:
-    """What students of the user's own have: pools, parts side by side, gates, tables, sums of two branches."""
-    width = draw.whole(2, 32)
-    net = Net(name, seed, (draw.whole(6, 24), draw.whole(6, 24), draw.one_of(1, 3, 5)))
+    """What students of a user's own have: pools, parts side by side, gates, tables, sums of branches."""
+    width = draw.size(2, 32)
+    net = Net(name, seed, (draw.size(6, 24), draw.size(6, 24), draw.one_of(1, 3, 5)))
     x = net.conv("input", width, (3, 3), (draw.one_of(1, 2), 1), act="none")
     x = net.table(x, "hardswish")
     size = draw.one_of(2, 3)
     x = net.max_pool(x, (size, size), (2, 2))
-    branch = net.conv(x, draw.whole(2, 32), (3, 3))
-    other = net.conv(x, draw.whole(2, 24), (1, 1))
+    branch = net.conv(x, draw.size(2, 32), (3, 3))
+    other = net.conv(x, draw.size(2, 24), (1, 1))
     x = net.concat(branch, other)
     gate = net.conv(net.average(x), net.shape(x)[3], (1, 1), act="none")
     x = net.mul(x, net.table(gate, "sigmoid"))
@@ -200,15 +212,15 @@ def _mixed(name: str, seed: int, draw: Draw) -> Graph:
 
 def _perceptron(name: str, seed: int, draw: Draw) -> Graph:
     """Dense layers alone."""
-    net = Net(name, seed, (1, 1, draw.whole(8, 640)))
+    net = Net(name, seed, (1, 1, draw.size(8, 640)))
     x = "input"
     for _ in range(draw.one_of(2, 3, 4)):
-        x = net.dense(x, draw.whole(3, 200))
+        x = net.dense(x, draw.size(3, 200))
     return net.integer()
 
 
 def _classifier(net: Net, x: str, draw: Draw) -> Graph:
-    net.dense(net.average(x), draw.whole(2, 100))
+    net.dense(net.average(x), draw.size(2, 100))
     return net.integer()
 
 
@@ -223,6 +235,21 @@ STRUCTURES: tuple[Callable[[str, int, Draw], Graph], ...] = (
     _perceptron,
 )
 """In turns: what students are made of comes more often than what they may hold."""
+
+_PERIOD = 2 * len(STRUCTURES)
+_FREE = (11, 14)  # of each period, one network of residuals and one of all the rest: see _inexact
+
+
+def _inexact(graph: Graph) -> Graph:
+    """The same network with sums and products of any scales, as networks made elsewhere have them."""
+    outputs = [op.outputs[0] for op in graph.ops if isinstance(op.attrs, ops.Add | ops.Mul)]
+    changed = []
+    for name in outputs:
+        quant = graph.tensors[name].quant
+        assert quant is not None, "an int8 graph"
+        finer = replace(quant, scale=quant.scale * np.float32(0.9871))
+        changed.append(replace(graph.tensors[name], quant=finer))
+    return graph.with_tensors(*changed)
 
 
 def _same(sides: Pair, kernel: Pair, stride: Pair) -> tuple[Pair, Pads]:

@@ -1,4 +1,4 @@
-"""What one step of a program does, counted: the numbers that a cost model multiplies with its coefficients."""
+"""What one step of a program does, counted: the numbers that a cost model multiplies by coefficients."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-
-ALONE = (
-    " alone"  # ends the name of a kernel that a network calls once: the compiler makes something else of it
-)
+ALONE = " alone"  # ends the name of a kernel that a network calls once, which is compiled otherwise
 INFERENCE = "inference"  # the kernel of what an inference takes besides its steps
 
 
 @dataclass(frozen=True)
 class Work:
-    """One step: the operators that it runs, the kernel, and how often each of the kernel's parts is passed."""
+    """One step: the operators that it runs, the kernel, and how often each part of the kernel is passed."""
 
     ops: tuple[str, ...]
     kernel: str

@@ -116,7 +116,7 @@ def _check(model: Model, flash_bytes: int, machine: Machine) -> None:
     ram_bytes = sum(sizes(model).values())
     if max(flash_bytes - machine.flash.length, ram_bytes - machine.ram.length) > -_ROOM_BYTES:
         raise InputError(
-            f"a model of {flash_bytes:,} bytes of flash and {ram_bytes:,} of RAM is more than the emulator has",
+            f"a model of {flash_bytes:,} bytes of flash and {ram_bytes:,} of RAM is too large to emulate",
             where=model.name,
             fix="choose a smaller network",
         )

@@ -69,6 +69,12 @@ def said_by(image: Path, name: str, *, seconds: float) -> str:
     return ended.out
 
 
+def version() -> str:
+    """``qemu 7.2.17``."""
+    found = re.search(r"version (\S+)", programs.first_line(QEMU))
+    return f"qemu {found[1]}" if found else "qemu"
+
+
 def parse(text: str, name: str, machine: Machine) -> Said:
     """What the firmware said, strictly.
 
