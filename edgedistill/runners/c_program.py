@@ -52,27 +52,34 @@ def answers(
         return found.reshape(len(inputs), -1)
 
 
-def latency_ms(
-    c_folder: Path, x: NDArray[np.int8], cc: Sequence[str], *, runs: int, warmup: int
-) -> NDArray[np.float64]:
-    """Wall-clock time of each of ``runs`` inferences of ``x`` int8 [1, ...] on this machine, in ms.
+def timer(c_folder: Path, x: NDArray[np.int8], cc: Sequence[str]) -> Path:
+    """A program for ``latency_ms``, in a new folder within ``c_folder``, for an input ``x`` int8 [1, ...].
 
     Raises:
         InputError: there is no model in the folder.
-        GateError: it cannot be compiled, or does not say as many times.
+        GateError: it cannot be compiled.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        source, program = _built(c_folder, x, cc, folder, "c_timer.c")
-        ended = programs.run([program, "inputs.bin", str(warmup), str(runs)], seconds=RUN_S, folder=folder)
-        said = ended.out.split()
-        if ended.code != 0 or len(said) != runs or not all(map(str.isdecimal, said)):
-            raise GateError(
-                f"the C program ended with {ended.code} and said {len(said)} times instead of {runs}",
-                where=str(source.source),
-                fix="use the C files as they were built",
-            )
-        return np.array([int(nanoseconds) for nanoseconds in said]) / 1e6
+    folder = c_folder / "timer"
+    folder.mkdir()
+    return _built(c_folder, x, cc, folder, "c_timer.c")[1]
+
+
+def latency_ms(program: Path, *, runs: int, warmup: int) -> NDArray[np.float64]:
+    """Wall-clock time in ms of each of ``runs`` inferences of a ``timer`` on this machine.
+
+    Raises:
+        GateError: it does not say as many times.
+    """
+    command = [program, "inputs.bin", str(warmup), str(runs)]
+    ended = programs.run(command, seconds=RUN_S, folder=program.parent)
+    said = ended.out.split()
+    if ended.code != 0 or len(said) != runs or not all(map(str.isdecimal, said)):
+        raise GateError(
+            f"the C program ended with {ended.code} and said {len(said)} times instead of {runs}",
+            where=str(program),
+            fix="run it again",
+        )
+    return np.array([int(nanoseconds) for nanoseconds in said]) / 1e6
 
 
 def _built(

@@ -102,6 +102,7 @@ def calibrate(
     done = _resumed(unfinished, identity)
     if done:
         reporter.note(f"{len(done)} networks were measured before")
+    reporter.progress(len(done), count, {})
     for measured in row.measure(graphs[len(done) :], device):
         for one in measured:
             _check(one, works[len(done)], graphs[len(done)])
@@ -147,8 +148,10 @@ def _works(graph: Graph, device: Target, runtime: Runtime) -> tuple[Work, ...]:
 
 
 def _check(measured: Measured, works: Sequence[Work], graph: Graph) -> None:
-    """Raises:
-    GateError: not one number for each step, or a number that none can be.
+    """Holds an answer against what was asked.
+
+    Raises:
+        GateError: not one number for each step, or a number that none can be.
     """
     values = np.asarray(measured.values, np.float64)
     if len(values) not in (1, len(works)) or not np.isfinite(values).all() or (values <= 0).any():

@@ -45,7 +45,7 @@ Measure = Callable[[Sequence[Graph], Target], Iterator[tuple[Measured, ...]]]
 
 @dataclass(frozen=True)
 class Measurer:
-    """A row. ``scale``: of the designed networks; ``why_not``: why a device cannot be measured so, or None."""
+    """A row. ``scale``: of the networks; ``why_not``: why a device cannot be measured so, or None."""
 
     quantity: Literal["instructions", "latency"]
     scale: int
@@ -152,12 +152,8 @@ def _loaded(name: str, graph: Graph, folder: Path) -> Timed:
         cc = c_here.compiler()
         assert cc is not None, "reason_not_runnable() says why"
 
-        def in_c(runs: int, warmup: int) -> NDArray[np.float64]:
-            return c_program.latency_ms(
-                folder / graph.name, x, (cc, *c_program.FLAGS), runs=runs, warmup=warmup
-            )
-
-        return in_c
+        program = c_program.timer(folder / graph.name, x, (cc, *c_program.FLAGS))
+        return lambda runs, warmup: c_program.latency_ms(program, runs=runs, warmup=warmup)
     exporter = EXPORTERS["tflite" if name == "litert" else "onnx"]
     path = exporter.path(folder, graph.name)
     exporter.write(graph, _metadata(graph.name), path)
