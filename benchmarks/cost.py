@@ -1,4 +1,4 @@
-"""Random students: predicted instructions, planned arena and planned flash beside those of the linked firmware.
+"""Random students: predicted instructions, planned arena and flash beside those of the linked firmware.
 
     python benchmarks/cost.py [--target cortex-m4] [--students 30] [--seed 1] [--json FILE]
 
@@ -58,7 +58,7 @@ def draw(rng: np.random.Generator) -> Student:
     """One student of the three families."""
     family = str(rng.choice(["resnet", "mobilenet", "dscnn"]))
     classes = int(rng.integers(2, 101))
-    side = int(rng.integers(16, 65))
+    side = 8 * int(rng.integers(2, 9))  # what every stage can halve
     if family == "resnet":
         stages = int(rng.integers(2, 5))
         depth = 2 * stages * int(rng.integers(1, 4)) + 2
@@ -139,7 +139,9 @@ def main() -> None:
     rows = []
     for student in fitting(arguments.students, arguments.seed):
         rows.append(measure(student, device))
-        print({k: rows[-1][k] for k in ("student", "counted_instructions", "error", "flash_error")}, flush=True)
+        print(
+            {k: rows[-1][k] for k in ("student", "counted_instructions", "error", "flash_error")}, flush=True
+        )
     errors = np.abs([float(str(row["error"])) for row in rows])
     flash_errors = np.abs([float(str(row["flash_error"])) for row in rows])
     inside = [row["predicted_low"] <= row["counted_instructions"] <= row["predicted_high"] for row in rows]  # type: ignore[operator]
@@ -154,7 +156,11 @@ def main() -> None:
     }
     model = cost.model_of(device, "c")
     assert model is not None
-    about = {"target": device.name, "seed": arguments.seed, "model": model.model_dump(exclude={"coefficients"})}
+    about = {
+        "target": device.name,
+        "seed": arguments.seed,
+        "model": model.model_dump(exclude={"coefficients"}),
+    }
     if arguments.json:
         provenance.write(arguments.json, {**about, "summary": summary, "students": rows}, {})
     print(summary)

@@ -54,7 +54,9 @@ def conv(channels: int, outputs: int, kernels: Kernels, kernel: int = 3) -> dict
 
 @pytest.mark.parametrize("kernels", ALL)
 @given(channels=st.integers(1, 40), outputs=st.integers(1, 40))
-def test_products_follow_from_whole_steps_of_the_kernel(kernels: Kernels, channels: int, outputs: int) -> None:
+def test_products_follow_from_whole_steps_of_the_kernel(
+    kernels: Kernels, channels: int, outputs: int
+) -> None:
     counts = conv(channels, outputs, kernels)
     depth = -(-9 * channels // 4) * 4
     positions = {"dsp": 3, "helium": 3, "plain": 2}[kernels]
@@ -118,13 +120,13 @@ def test_a_runtimes_steps_are_its_operators() -> None:
 
 
 def test_the_design_is_seeded_and_its_beginning_does_not_depend_on_its_length() -> None:
-    few, many = designed.networks(9), designed.networks(16)
-    other = designed.networks(9, seed=designed.SEED + 1)
+    few, many = designed.networks(3), designed.networks(5)
+    other = designed.networks(3, seed=designed.SEED + 1)
 
     def shapes(graphs: tuple[object, ...]) -> list[str]:
         return [repr([t.shape for t in g.tensors.values()]) for g in graphs]  # type: ignore[attr-defined]
 
-    assert shapes(few) == shapes(many[:9]) and shapes(few) != shapes(other)
+    assert shapes(few) == shapes(many[:3]) and shapes(few) != shapes(other)
 
 
 def test_the_design_holds_every_kernel_and_every_count() -> None:
@@ -141,6 +143,11 @@ def test_the_design_holds_every_kernel_and_every_count() -> None:
             for work in c_work.steps(graph, kernels):
                 known = seen[work.kernel.removesuffix(ALONE)]
                 assert {name for name, count in work.counts.items() if count} <= known
-    odd = {graph.tensors[op.inputs[1]].shape[0] % 4 for graph in graphs for op in graph.ops if op.kind == "CONV_2D"}
+    odd = {
+        graph.tensors[op.inputs[1]].shape[0] % 4
+        for graph in graphs
+        for op in graph.ops
+        if op.kind == "CONV_2D"
+    }
     assert odd == {0, 1, 2, 3}
     assert all(np.isfinite(t.data).all() for g in graphs for t in g.tensors.values() if t.data is not None)

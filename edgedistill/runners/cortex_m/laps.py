@@ -56,7 +56,7 @@ def count(models: Sequence[Model], device: Target, *, cc: str = toolchain.CC) ->
             made = _compiled(model, device, folder, cc)
             found = sections(made)
             flash_bytes = found.text + found.rodata + found.data
-            _check(model, flash_bytes, machine)
+            check(model, flash_bytes, machine)
             if waiting and flash + flash_bytes > machine.flash.length - _ROOM_BYTES:
                 yield _run(waiting, objects, device, folder, cc)
                 waiting, objects, flash = [], [], 0
@@ -112,7 +112,12 @@ def _compiled(model: Model, device: Target, folder: Path, cc: str) -> Path:
     return firmware.compile_file(device, cc, folder, f"{model.name}.c", ("-std=c99",))
 
 
-def _check(model: Model, flash_bytes: int, machine: Machine) -> None:
+def check(model: Model, flash_bytes: int, machine: Machine) -> None:
+    """Whether a machine holds a model.
+
+    Raises:
+        InputError: it does not.
+    """
     ram_bytes = sum(sizes(model).values())
     if max(flash_bytes - machine.flash.length, ram_bytes - machine.ram.length) > -_ROOM_BYTES:
         raise InputError(
