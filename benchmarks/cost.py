@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,15 +59,15 @@ def draw(rng: np.random.Generator) -> Student:
     """One student of the three families."""
     family = str(rng.choice(["resnet", "mobilenet", "dscnn"]))
     classes = int(rng.integers(2, 101))
-    side = 8 * int(rng.integers(2, 9))  # what every stage can halve
+    side = 8 * int(rng.integers(2, 7))  # what every stage can halve
     if family == "resnet":
         stages = int(rng.integers(2, 5))
-        depth = 2 * stages * int(rng.integers(1, 4)) + 2
+        depth = 2 * stages * int(rng.integers(1, 3)) + 2
         spec = f"resnet:width={rng.integers(4, 33)},depth={depth},stages={stages}"
         return Student(spec, (side, side, int(rng.choice([1, 3]))), classes)
     if family == "mobilenet":
         spec = (
-            f"mobilenet:width={rng.integers(4, 33)},depth={rng.integers(1, 4)},stages={rng.integers(2, 5)},"
+            f"mobilenet:width={rng.integers(4, 33)},depth={rng.integers(1, 3)},stages={rng.integers(2, 4)},"
             f"expansion={rng.integers(1, 7)},kernel={rng.choice([3, 5])}"
         )
         return Student(spec, (side, side, int(rng.choice([1, 3]))), classes)
@@ -77,17 +78,17 @@ def draw(rng: np.random.Generator) -> Student:
     return Student(spec, (49, 40, 1), classes)
 
 
-def fitting(count: int, seed: int) -> list[Student]:
+def fitting(count: int, seed: int) -> Iterator[Student]:
     """So many students that the emulators hold, in the order in which they are drawn."""
     rng = np.random.default_rng(seed)
-    found: list[Student] = []
-    while len(found) < count:
+    found = 0
+    while found < count:
         student = draw(rng)
         graph = student.graph(0)
         small = max(plan.weight_bytes(graph), c.memory(graph).peak) <= MOST_BYTES
         if small and sum(plan.macs(graph).values()) <= MOST_MACS:
-            found.append(student)
-    return found
+            found += 1
+            yield student
 
 
 def measure(student: Student, device: Target) -> dict[str, object]:

@@ -114,14 +114,13 @@ def _timed(name: str) -> Measure:
         for start in range(0, len(graphs), _TOGETHER):
             with tempfile.TemporaryDirectory() as temporary:
                 together = graphs[start : start + _TOGETHER]
-                yield in_turns([_loaded(name, graph, Path(temporary)) for graph in together])
+                models = [_loaded(name, graph, Path(temporary)) for graph in together]
+                yield in_turns(models, ROUNDS, SAMPLE_MS)
 
     return measure
 
 
-def in_turns(
-    models: Sequence[Timed], rounds: int = ROUNDS, sample_ms: float = SAMPLE_MS
-) -> tuple[Measured, ...]:
+def in_turns(models: Sequence[Timed], rounds: int, sample_ms: float) -> tuple[Measured, ...]:
     """Medians and spreads of models' times.
 
     Raises:
