@@ -44,8 +44,8 @@ def steps(graph: Graph, kernels: Kernels) -> tuple[Work, ...]:
     for step in c_steps.steps(graph):
         kind = step.ops[-1].kind
         if kind != "RESHAPE":
-            count = _COUNTS[kind]
-            name, counts = count(graph, step, kernels)
+            count = _COUNTS.get(kind)  # None: an operator that no model knows
+            name, counts = (kind, {"calls": 1}) if count is None else count(graph, step, kernels)
             found.append(Work(tuple(op.name for op in step.ops), name, counts))
     calls = Counter(work.kernel for work in found)
     return tuple(

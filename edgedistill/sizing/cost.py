@@ -138,6 +138,8 @@ def _of_core(cpu: str, options: tuple[str, ...], runtime: str, overlays: str) ->
 
 
 def _parts(graph: Graph, device: Target, cost: Cost) -> tuple[Part, ...] | None:
+    if any(graph.tensors[name].dtype != "int8" for name in graph.activations()):
+        return None  # kernels of other types were not measured
     found = works(graph, device, cost.runtime)
     values = [fit.value(cost.coefficients, work) for work in found or ()]
     if found is None or None in values:

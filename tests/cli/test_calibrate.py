@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from edgedistill import target
+from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
 from edgedistill.sizing import calibrate, cost
 from edgedistill.sizing.measure import MEASURERS, Measured
 from edgedistill.target import Target
 from tests.cli.conftest import Run
+from tests.graphs import small_integer_graph
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +93,16 @@ def test_ctrl_c_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(calibrate, "MEASURERS", {("emulator", "c"): row})
     done = run("calibrate", "--target", "cortex-m4")
     assert done.exit_code == 130 and "run the same command again to resume" in done.stderr
+
+
+def test_inspect_predicts_every_operator(run: Run, tmp_path: Path) -> None:
+    graph = small_integer_graph(1)
+    (tmp_path / "graph.npz").write_bytes(serial.to_bytes(graph))
+    done = run("inspect", "graph.npz", "--target", "cortex-m4")
+    assert done.exit_code == 0, done.output
+    assert "predicted" in done.output and "depthwise" in done.output and "the call itself" in done.output
+    said = json.loads(run("inspect", "graph.npz", "--target", "cortex-m4", "--json").stdout)["predicted"]
+    assert sum(part["value"] for part in said["parts"]) == pytest.approx(said["whole"][0]["value"])
+    assert "predicted" not in json.loads(run("inspect", "graph.npz", "--json").stdout)
+    refused = run("inspect", "graph.npz", "--target", "esp32-s3")
+    assert refused.exit_code == 2 and "has no cost model" in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,12 @@ def test_a_model_of_latency_predicts_latency_alone() -> None:
     del coefficients["mul"]
     half = phone.model_copy(update={"cost": (model.model_copy(update={"coefficients": coefficients}),)})
     assert cost.predict(graph, half, "litert") == () == cost.parts(graph, half, "litert")
+
+
+def test_kernels_of_other_types_are_not_predicted() -> None:
+    graph = small_integer_graph(0)
+    wide = replace(graph.tensors[graph.ops[0].outputs[0]], dtype="float32")
+    assert cost.predict(graph.with_tensors(wide), M4, "c") == ()
 
 
 def test_a_prediction_takes_a_few_milliseconds() -> None:
