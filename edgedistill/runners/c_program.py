@@ -70,7 +70,7 @@ def latency_ms(program: Path, *, runs: int, warmup: int) -> NDArray[np.float64]:
     Raises:
         GateError: it does not say as many times.
     """
-    command = [program, "inputs.bin", str(warmup), str(runs)]
+    command: list[str | Path] = [program, "inputs.bin", str(warmup), str(runs)]
     ended = programs.run(command, seconds=RUN_S, folder=program.parent)
     said = ended.out.split()
     if ended.code != 0 or len(said) != runs or not all(map(str.isdecimal, said)):
