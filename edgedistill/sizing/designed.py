@@ -24,10 +24,13 @@ _NUMBERS = 40  # of one network; a structure that draws more begins again
 
 
 class Draw:
-    """Numbers of one network, from a point of the design; ``scale`` times as large at most."""
+    """Numbers of one network, from a point of the design; ``scale`` times as large at most.
 
-    def __init__(self, point: Sequence[float], scale: int = 1) -> None:
-        self._point, self._at, self._scale = point, 0, scale
+    ``free``: its sums and products have any scales, as networks made elsewhere have them.
+    """
+
+    def __init__(self, point: Sequence[float], scale: int = 1, *, free: bool = False) -> None:
+        self._point, self._at, self._scale, self.free = point, 0, scale, free
 
     def _next(self) -> float:
         self._at += 1
@@ -103,13 +106,18 @@ class Net:
         channels = sum(self.shape(x)[3] for x in xs)
         return self._emit(ops.Concat(), xs, (*self.shape(xs[0])[:3], channels))
 
-    def integer(self) -> Graph:
-        """The int8 graph, with scales as an untrained student has them."""
+    def integer(self, *, free: bool = False) -> Graph:
+        """The int8 graph, with scales as an untrained student has them, or ``free`` ones."""
         last = self._ops[-1].outputs
         graph = ranges.separate_fixed_operands(
             Graph(self._name, self._tensors, tuple(self._ops), ("input",), last)
         )
-        return to_integer(graph, ranges.choose(graph, {}))
+        chosen, together = ranges.choose(graph, {}), ranges.moved(graph)
+        if free:
+            sums = [op.outputs[0] for op in graph.ops if isinstance(op.attrs, ops.Add | ops.Mul)]
+            for name in {member for output in sums for member in together[output]}:
+                chosen[name] = replace(chosen[name], scale=chosen[name].scale * np.float32(0.9871))
+        return to_integer(graph, chosen)
 
     def _emit(self, attrs: Attrs, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
         name = f"{attrs.kind.lower()}{len(self._ops)}"
@@ -141,8 +149,8 @@ def networks(count: int, seed: int = SEED, scale: int = 1) -> tuple[Graph, ...]:
     points = qmc.Sobol(_NUMBERS, seed=seed).random_base2(max(count - 1, 1).bit_length())
     made = []
     for i, point in enumerate(points[:count]):
-        graph = STRUCTURES[i % len(STRUCTURES)](f"designed{i}", i, Draw(point.tolist(), scale))
-        made.append(_inexact(graph) if i % _PERIOD in _FREE else graph)
+        draw = Draw(point.tolist(), scale, free=i % _PERIOD in _FREE)
+        made.append(STRUCTURES[i % len(STRUCTURES)](f"designed{i}", i, draw))
     return tuple(made)
 
 
@@ -221,7 +229,7 @@ def _perceptron(name: str, seed: int, draw: Draw) -> Graph:
 
 def _classifier(net: Net, x: str, draw: Draw) -> Graph:
     net.dense(net.average(x), draw.size(2, 100))
-    return net.integer()
+    return net.integer(free=draw.free)
 
 
 STRUCTURES: tuple[Callable[[str, int, Draw], Graph], ...] = (
@@ -237,19 +245,7 @@ STRUCTURES: tuple[Callable[[str, int, Draw], Graph], ...] = (
 """In turns: what students are made of comes more often than what they may hold."""
 
 _PERIOD = 2 * len(STRUCTURES)
-_FREE = (11, 14)  # of each period, one network of residuals and one of all the rest: see _inexact
-
-
-def _inexact(graph: Graph) -> Graph:
-    """The same network with sums and products of any scales, as networks made elsewhere have them."""
-    outputs = [op.outputs[0] for op in graph.ops if isinstance(op.attrs, ops.Add | ops.Mul)]
-    changed = []
-    for name in outputs:
-        quant = graph.tensors[name].quant
-        assert quant is not None, "an int8 graph"
-        finer = replace(quant, scale=quant.scale * np.float32(0.9871))
-        changed.append(replace(graph.tensors[name], quant=finer))
-    return graph.with_tensors(*changed)
+_FREE = (11, 14)  # of each period, one network of residuals and one of all the rest
 
 
 def _same(sides: Pair, kernel: Pair, stride: Pair) -> tuple[Pair, Pads]:
