@@ -181,8 +181,10 @@ def _depthwise(graph: Graph, step: Step, kernels: Kernels) -> tuple[str, Counts]
     op = step.ops[0]
     assert isinstance(op.attrs, ops.DepthwiseConv2D)
     x, w, y = (graph.tensors[name].shape for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    rows = layout.rows(graph, op)
-    same = bool((rows == rows[0]).all())
+    same = False  # learned weights differ, and before they are learned they may be anything
+    if op.attrs.constant:
+        rows = layout.rows(graph, op)
+        same = bool((rows == rows[0]).all())
     pads = (op.attrs.pads[0], op.attrs.pads[2])
     plane = c_steps.plane(graph, op)
     return "depthwise", dict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,6 +103,22 @@ def test_every_byte_of_a_window_is_copied_or_filled(kernels: Kernels) -> None:
         loose = conv(3, 4, kernels)
         assert 4 * loose["loose words"] + loose["loose bytes"] == 3 * inside
         assert 4 * loose["loose words outside"] + loose["loose bytes outside"] == 3 * outside
+
+
+def test_weights_that_are_not_learned_yet_count_as_different() -> None:
+    """Of an average, the kernel is laid out once; of zeros that training will replace, for each channel."""
+    net = Builder("net", 0)
+    y = net.depthwise(net.input((1, 6, 6, 8)))
+    net.average(y)
+    graph = net.graph()
+    name = graph.ops[0].inputs[1]
+    tensor = graph.tensors[name]
+    assert tensor.data is not None
+    zeros = graph.with_tensors(replace(tensor, data=np.zeros_like(tensor.data)))
+    for kernels, each in (("dsp", 8), ("helium", 2)):
+        learned, average = c_work.steps(zeros, kernels)  # type: ignore[arg-type]
+        assert learned.counts == c_work.steps(graph, kernels)[0].counts  # type: ignore[arg-type]
+        assert (learned.counts["kernels"], average.counts["kernels"]) == (each, 1)
 
 
 def test_which_kernels_a_device_runs() -> None:
