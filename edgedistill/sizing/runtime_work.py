@@ -1,6 +1,9 @@
 """What each operator of a network asks of a runtime whose kernels are not ours: LiteRT, ONNX Runtime.
 
-Their kernels multiply in blocks of channels; what fills the last block up is multiplied, too.
+Counted as XNNPACK's int8 kernels loop, which LiteRT uses: products in tiles of four positions by sixteen
+channels, one tap and four input channels after the other; depthwise windows filled up to 3, 9 or 25 taps,
+larger ones in several passes (XNNPACK, src/configs: gemm-config.c, dwconv-config.c). Tiles of other kernels
+are of other sizes, and their coefficients say the rest.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.sizing.work import Work
 
-_CHANNELS = 8  # of a block: XNNPACK's and MLAS's int8 kernels have 8 or 16, and products in fours or eights
-_PRODUCTS = 8
+_POSITIONS, _CHANNELS, _PRODUCTS = 4, 16, 4  # of a tile, and of one step of its sum
+_BLOCK = 8  # channels of a depthwise window
+_TAPS = (3, 9, 25)
 
 
 def steps(graph: Graph) -> tuple[Work, ...]:
@@ -21,29 +25,43 @@ def steps(graph: Graph) -> tuple[Work, ...]:
 
 
 def _work(graph: Graph, op: Op) -> Work:
-    y = graph.tensors[op.outputs[0]].shape
-    values = math.prod(y)
-    if not isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected):
-        return Work((op.name,), op.kind.lower(), {"calls": 1, "values": values})
-    w = graph.tensors[op.inputs[1]].shape
     if isinstance(op.attrs, ops.DepthwiseConv2D):
-        channels = _filled(y[3], _CHANNELS)
-        kernel = "average" if op.attrs.constant and y[1:3] == (1, 1) else "depthwise"
-        pixels = y[1] * y[2]
-        counts = {"calls": 1, "products": pixels * channels * w[1] * w[2], "outputs": pixels * channels}
-        return Work((op.name,), kernel, counts | {"pixels": pixels * w[1] * w[2]})
-    positions = values // y[-1]
-    products, channels = math.prod(w[1:]), _filled(w[0], _CHANNELS)
-    counts = {
+        kernel, counts = _depthwise(graph, op)
+    elif isinstance(op.attrs, ops.Conv2D | ops.FullyConnected):
+        kernel, counts = _products(graph, op)
+    else:
+        values = math.prod(graph.tensors[op.outputs[0]].shape)
+        kernel, counts = op.kind.lower(), {"calls": 1, "sixteen values": -(-values // 16)}
+        if isinstance(op.attrs, ops.MaxPool2D):
+            counts["sixteen values by taps"] = counts["sixteen values"] * math.prod(op.attrs.kernel)
+    return Work((op.name,), kernel, counts)
+
+
+def _products(graph: Graph, op: Op) -> tuple[str, dict[str, float]]:
+    w, y = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
+    positions, taps = math.prod(y[:-1]), math.prod(w[1:-1])
+    rows = -(-positions // _POSITIONS)
+    tiles = rows * -(-w[0] // _CHANNELS)
+    counts: dict[str, float] = {
         "calls": 1,
-        "products": positions * channels * _filled(products, _PRODUCTS),
-        "outputs": positions * channels,
-        "positions": positions,
+        "tile rows": rows,
+        "tiles": tiles,
+        "tiles by four products": tiles * taps * -(-w[-1] // _PRODUCTS),
     }
-    if isinstance(op.attrs, ops.Conv2D) and w[1:3] != (1, 1):
-        return Work((op.name,), "conv", counts | {"unfolded": positions * products})
-    return Work((op.name,), "pointwise" if positions > 1 else "dense", counts)
+    if taps > 1:
+        return "conv", counts | {"tiles by taps": tiles * taps}
+    return "pointwise" if positions > 1 else "dense", counts
 
 
-def _filled(count: int, multiple: int) -> int:
-    return -(-count // multiple) * multiple
+def _depthwise(graph: Graph, op: Op) -> tuple[str, dict[str, float]]:
+    w, y = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
+    taps, pixels = w[1] * w[2], y[1] * y[2]
+    filled = next((count for count in _TAPS if taps <= count), taps)
+    blocks = pixels * -(-y[3] // _BLOCK)
+    counts: dict[str, float] = {
+        "calls": 1,
+        "pixels": pixels,
+        "eight channels": blocks,
+        "eight channels by taps": blocks * filled,
+    }
+    return "depthwise" if taps <= _TAPS[-1] else "large depthwise", counts
