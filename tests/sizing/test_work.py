@@ -134,9 +134,10 @@ def test_a_runtimes_steps_are_its_operators() -> None:
     graph = small_integer_graph(2)
     found = runtime_work.steps(graph)
     assert [work.ops for work in found] == [(op.name,) for op in graph.ops]
-    assert {"conv", "pointwise", "depthwise", "large depthwise", "dense", "add", "mul"} <= {
-        w.kernel for w in found
-    }
+    kernels = {work.kernel for work in found}
+    assert {"conv", "pointwise", "depthwise", "dense", "add", "mul", "table", "reshape"} <= kernels
+    (average,) = (w for g in designed.networks(2)[:1] for w in runtime_work.steps(g) if "large" in w.kernel)
+    assert average.counts["pixels"] == 1
 
 
 def test_the_design_is_seeded_and_its_beginning_does_not_depend_on_its_length() -> None:
