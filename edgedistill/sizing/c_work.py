@@ -96,6 +96,7 @@ def _conv_counts(
             "four channels": quads,
             "four channels by sixteen products": quads * (depth // 16),
             "four channels by the rest": quads * (depth % 16 > 0),
+            "four channels by loops": quads * (depth >= 16),
         }
     else:
         pairs = tiles * -(-outputs // 2)
@@ -157,6 +158,7 @@ def _gather(
 
     if kernels == "helium":
         counts["copies of sixteen"] = summed(copied, lambda n: n // 16)
+        counts["rows by loops"] = summed(copied, lambda n: int(n >= 16))
         counts["fills of sixteen"] = summed(fills, lambda n: -(-n // 16)) + positions * (rest > 0)
     elif kernels == "plain":
         counts["bytes"] = summed(copied, lambda n: n)
