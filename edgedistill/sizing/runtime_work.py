@@ -1,9 +1,9 @@
 """What each operator of a network asks of a runtime whose kernels are not ours: LiteRT, ONNX Runtime.
 
 Counted as XNNPACK's int8 kernels loop, which LiteRT uses: products in tiles of four positions by sixteen
-channels, one tap and four input channels after the other; depthwise windows filled up to 3, 9 or 25 taps,
-larger ones in several passes (XNNPACK, src/configs: gemm-config.c, dwconv-config.c). Tiles of other kernels
-are of other sizes, and their coefficients say the rest.
+channels, one tap and four input channels after the other; depthwise windows filled up to 3, 9 or 25 taps
+(XNNPACK, src/configs: gemm-config.c, dwconv-config.c). Larger windows, and averages, which have one position,
+go product by product. Tiles of other kernels are of other sizes, and their coefficients say the rest.
 """
 
 from __future__ import annotations
@@ -56,12 +56,15 @@ def _products(graph: Graph, op: Op) -> tuple[str, dict[str, float]]:
 def _depthwise(graph: Graph, op: Op) -> tuple[str, dict[str, float]]:
     w, y = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
     taps, pixels = w[1] * w[2], y[1] * y[2]
-    filled = next((count for count in _TAPS if taps <= count), taps)
+    filled = next((count for count in _TAPS if taps <= count), None)
+    if filled is None or (pixels == 1 and taps > 1):
+        counts: dict[str, float] = {"calls": 1, "outputs": pixels * y[3], "products": pixels * y[3] * taps}
+        return "average" if pixels == 1 else "large depthwise", counts
     blocks = pixels * -(-y[3] // _BLOCK)
-    counts: dict[str, float] = {
+    return "depthwise", {
         "calls": 1,
         "pixels": pixels,
+        "pixels by taps": pixels * filled,
         "eight channels": blocks,
         "eight channels by taps": blocks * filled,
     }
-    return "depthwise" if taps <= _TAPS[-1] else "large depthwise", counts
