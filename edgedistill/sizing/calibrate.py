@@ -13,9 +13,10 @@ import numpy as np
 from edgedistill.errors import GateError, InputError, OutputError
 from edgedistill.ir.graph import Graph
 from edgedistill.reporter import QuietReporter, Reporter
+from edgedistill.runners import aarch64
 from edgedistill.sizing import cost, designed, fit
 from edgedistill.sizing.fit import Observation
-from edgedistill.sizing.measure import MEASURERS, Measured, Measurer, Place
+from edgedistill.sizing.measure import MEASURERS, Measured, Measurer, Place, other_machine
 from edgedistill.sizing.work import Work
 from edgedistill.store import key
 from edgedistill.target import Cost, Runtime, Target
@@ -26,7 +27,8 @@ LEAST = 3 * fit.FOLDS
 
 def place_of(device: Target) -> Place:
     """Where a device is measured unless the user says otherwise."""
-    return "emulator" if device.default_runner == "cortex-m" else "local"
+    emulated = device.default_runner == "cortex-m" or aarch64.architecture(device) is not None
+    return "emulator" if emulated and other_machine(device) is not None else "local"
 
 
 def check(device: Target, place: Place, runtime: Runtime, count: int = NETWORKS) -> Measurer:

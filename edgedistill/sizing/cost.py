@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from edgedistill import target as targets
 from edgedistill.ir.graph import Graph
+from edgedistill.runners import aarch64, aarch64_system
 from edgedistill.sized import Prediction, Quantity
 from edgedistill.sizing import c_work, fit, runtime_work
 from edgedistill.sizing.work import Work, inference
@@ -115,22 +116,31 @@ def model_of(device: Target, runtime: str) -> Cost | None:
     own = [cost for cost in device.cost if cost.runtime == runtime]
     if own:
         return min(own, key=lambda cost: cost.quantity != "latency")
-    if device.cpu is None:
-        return None
-    return _of_core(device.cpu.value, extensions(device), runtime, str(targets.overlay_path("")))
+    core = core_of(device, runtime)
+    return None if core is None else _of_core(core, runtime, str(targets.overlay_path("")))
 
 
-def extensions(device: Target) -> tuple[str, ...]:
-    """What of a core's options decides which instructions a program has; float units are alike."""
+def core_of(device: Target, runtime: str) -> tuple[str, ...] | None:
+    """What decides which instructions a device runs: devices of one core share a model. None: not known.
+
+    The C kernels take their core's extensions from the compiler; float units are alike. Other runtimes
+    choose kernels when they start: those of the 64-bit Arm that is most like it, unless it multiplies
+    matrices (i8mm), which no emulated one does.
+    """
     has = device.features.value if device.features is not None else ()
-    return tuple(sorted({"fpu" if name.startswith("fpv") else name for name in has}))
+    if runtime == "c":
+        options = sorted({"fpu" if name.startswith("fpv") else name for name in has})
+        return None if device.cpu is None else (device.cpu.value, *options)
+    if aarch64.architecture(device) is None or "i8mm" in has:
+        return None
+    return (aarch64_system.cpu_of(device),)
 
 
 @lru_cache(maxsize=64)
-def _of_core(cpu: str, options: tuple[str, ...], runtime: str, overlays: str) -> Cost | None:
+def _of_core(core: tuple[str, ...], runtime: str, overlays: str) -> Cost | None:
     for name in targets.names():
         other = targets.load(name)
-        if other.cpu is not None and other.cpu.value == cpu and extensions(other) == options:
+        if core_of(other, runtime) == core:
             for cost in other.cost:
                 if (cost.runtime, cost.quantity) == (runtime, "instructions"):
                     return cost

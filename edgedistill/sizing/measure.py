@@ -18,7 +18,7 @@ from edgedistill.errors import GateError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
-from edgedistill.runners import c_here, c_program, cortex_m
+from edgedistill.runners import aarch64, aarch64_system, c_here, c_program, cortex_m
 from edgedistill.runners.cortex_m import laps
 from edgedistill.runners.cortex_m.qemu import version as qemu_version
 from edgedistill.runners.cortex_m.toolchain import OPTIMISED, flags
@@ -30,6 +30,7 @@ Int8 = NDArray[np.int8]
 ROUNDS = 5  # in which networks take turns, so that what else the machine does falls on all alike
 SAMPLE_MS = 40.0  # of one network in one round
 _TOGETHER = 16  # networks that are measured at a time, and lost by a kill
+_IN_ONE_BOOT = 32  # of a Linux, which takes as long as ten of them
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,31 @@ def _laps(graphs: Sequence[Graph], device: Target) -> Iterator[tuple[Measured, .
             yield tuple(Measured((lap.before + lap.after, *lap.steps)) for lap in found)
 
 
+def _counted(name: Literal["litert", "onnxruntime"]) -> Measure:
+    """Instructions of a runtime's own wheel on an emulated 64-bit Arm."""
+
+    def measure(graphs: Sequence[Graph], device: Target) -> Iterator[tuple[Measured, ...]]:
+        for start in range(0, len(graphs), _IN_ONE_BOOT):
+            with tempfile.TemporaryDirectory() as temporary:
+                together = graphs[start : start + _IN_ONE_BOOT]
+                paths = [_exported(name, graph, Path(temporary)) for graph in together]
+                cpu = aarch64_system.cpu_of(device)
+                found = aarch64_system.count(paths, cpu=cpu, runtime=name)
+                yield tuple(Measured((float(np.median(one.instructions)),)) for one in found)
+
+    return measure
+
+
+def _no_arm(device: Target) -> str | None:
+    if aarch64.architecture(device) is None:
+        return f"{device.title} is no 64-bit Arm, and of others no system is emulated"
+    return aarch64_system.reason_not_runnable()
+
+
+def _arm(device: Target) -> str:
+    return f"{aarch64_system.cpu_of(device)} ({aarch64_system.version()})"
+
+
 def _emulator(device: Target) -> str:
     assert device.emulator is not None
     return f"{device.emulator.value} ({qemu_version()})"
@@ -75,7 +101,7 @@ def _gcc(device: Target) -> str:
     return " ".join((cortex_m.compiler_name(cortex_m.CC), *flags(device), *OPTIMISED))
 
 
-def _other_machine(device: Target) -> str | None:
+def other_machine(device: Target) -> str | None:
     """Whether this machine is not of a device's kind."""
     here = platform.machine().lower()
     names = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "AArch64", "arm64": "AArch64"}
@@ -88,7 +114,7 @@ def _no_runtime(name: str) -> Callable[[Target], str | None]:
     def why(device: Target) -> str | None:
         if not runners.row_for(name).can_run_here:
             return f"{name} is not installed here (see `edgedistill doctor`)"
-        return _other_machine(device)
+        return other_machine(device)
 
     return why
 
@@ -153,17 +179,28 @@ def _loaded(name: str, graph: Graph, folder: Path) -> Timed:
 
         program = c_program.timer(folder / graph.name, x, (cc, *c_program.FLAGS))
         return lambda runs, warmup: c_program.latency_ms(program, runs=runs, warmup=warmup)
+    runner = runners.row_for(name).load()(_exported(name, graph, folder), threads=1)
+    return lambda runs, warmup: runner.latency_ms(x, runs=runs, warmup=warmup)
+
+
+def _exported(name: str, graph: Graph, folder: Path) -> Path:
+    """The file of a network that a runtime takes."""
     exporter = EXPORTERS["tflite" if name == "litert" else "onnx"]
     path = exporter.path(folder, graph.name)
     exporter.write(graph, _metadata(graph.name), path)
-    runner = runners.row_for(name).load()(path, threads=1)
-    return lambda runs, warmup: runner.latency_ms(x, runs=runs, warmup=warmup)
+    return path
 
 
 MEASURERS: Mapping[tuple[Place, Runtime], Measurer] = MappingProxyType(
     {
         ("emulator", "c"): Measurer(
             "instructions", 1, _laps, cortex_m.reason_not_runnable, _gcc, machine=_emulator
+        ),
+        ("emulator", "litert"): Measurer(
+            "instructions", 2, _counted("litert"), _no_arm, _version("litert"), machine=_arm
+        ),
+        ("emulator", "onnxruntime"): Measurer(
+            "instructions", 2, _counted("onnxruntime"), _no_arm, _version("onnxruntime"), machine=_arm
         ),
         ("local", "litert"): Measurer(
             "latency", 2, _timed("litert"), _no_runtime("litert"), _version("litert")
@@ -175,7 +212,7 @@ MEASURERS: Mapping[tuple[Place, Runtime], Measurer] = MappingProxyType(
             "latency",
             1,
             _timed("c"),
-            lambda device: c_here.reason_not_runnable() or _other_machine(device),
+            lambda device: c_here.reason_not_runnable() or other_machine(device),
             lambda _: " ".join((c_program.version(c_here.compiler() or "cc"), *c_program.FLAGS)),
         ),
     }
