@@ -10,6 +10,7 @@ from edgedistill import __version__
 from edgedistill.cli import (
     bench,
     build,
+    calibrate,
     compile,
     doctor,
     inspect,
@@ -34,6 +35,7 @@ app.command("build")(guarded(build.build, together=True))
 app.command("teach")(guarded(teach.teach, together=True))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
+app.command("calibrate")(guarded(calibrate.calibrate))
 app.command("verify")(guarded(verify.verify))
 app.command("bench")(guarded(bench.bench))
 app.command("inspect")(guarded(inspect.inspect))
