@@ -2,12 +2,12 @@
 
     python benchmarks/proxy.py --real-data DIR --out OUT --json FILE
 
-CIFAR-10, teacher ResNet-56, 16 students of three families within 96 KiB of weights. All are distilled for EPOCHS
-epochs of IMAGES images from the same cached answers, and for one, two and three epochs of fewer images. The
-accuracy is that of the validation split; no test image is read. Proxies see one batch of training images.
-Written are Spearman's and Kendall's correlations of each score with the fuller distillation's accuracy, and the
-intervals that hold 95 % of them when students are drawn anew with replacement. A broken-off run goes on where
-it stopped.
+CIFAR-10, teacher ResNet-56, 16 students of three families within 96 KiB of weights. All are distilled for
+EPOCHS epochs of IMAGES images from the same cached answers, and for one, two and three epochs of fewer ones.
+The accuracy is that of the validation split; no test image is read. Proxies see one batch of training images.
+Written are Spearman's and Kendall's correlations of each score with the fuller distillation's accuracy, and
+the intervals that hold 95 % of them when students are drawn anew with replacement. A broken-off run goes on
+where it stopped.
 """
 
 from __future__ import annotations
