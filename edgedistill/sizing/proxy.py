@@ -104,9 +104,10 @@ def jacobian_covariance(net: nn.Module, x: Tensor, labels: Tensor) -> float:
     x = x.clone().requires_grad_()
     net.train()(x).sum().backward()
     assert x.grad is not None
-    correlations = np.corrcoef(x.grad.reshape(len(x), -1).double().numpy())
-    if not np.isfinite(correlations).all():
+    gradients = x.grad.reshape(len(x), -1).double().numpy()
+    if (gradients.std(1) == 0).any():
         return -math.inf
+    correlations = np.corrcoef(gradients)
     eigenvalues = np.clip(np.linalg.eigvalsh(correlations), 0, None) + 1e-5
     return -float((np.log(eigenvalues) + 1 / eigenvalues).sum())
 
