@@ -100,7 +100,8 @@ def rank(
     total = sum(rung.students * rung.epochs for rung in ladder)
     images = max(budget // max(total, 1), _LEAST_IMAGES * len(data.labels))
     lessons: dict[int | None, Lesson] = {}
-    left, found, done = list(candidates), [], 0
+    left, done = list(candidates), 0
+    found: list[Finalist] = []
     for rung in ladder:
         found = []
         left = left[: rung.students]

@@ -46,9 +46,9 @@ def toy(side: int = 8) -> ImageData:
     images = rng.integers(0, 120, (300, side, side, 1)).astype(np.uint8)
     labels = np.arange(300) % 2
     images[labels == 1, : side // 2] += 100
-    parts = [Split(images[a:b], labels[a:b].astype(np.int64)) for a, b in ((0, 240), (240, 300))]
-    none = _Unread(np.full((1, side, side, 1), 7, np.uint8), np.zeros(1, np.int64))
-    return ImageData("toy", *parts, none, labels=("dark", "bright"), fingerprint=f"toy{side}")
+    train, validation = (Split(images[a:b], labels[a:b].astype(np.int64)) for a, b in ((0, 240), (240, 300)))
+    unread = _Unread(np.full((1, side, side, 1), 7, np.uint8), np.zeros(1, np.int64))
+    return ImageData("toy", train, validation, unread, ("dark", "bright"), f"toy{side}")
 
 
 def able(classes: int, channels: int) -> nn.Module:

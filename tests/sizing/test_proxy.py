@@ -19,10 +19,12 @@ LABELS = RNG.integers(0, 5, 8)
 FAMILIES = ("resnet:width=4", "mobilenet:width=4", "dscnn:width=8,frames=3,bands=3,step=2")
 
 
-def linear(weights: list[list[float]]) -> nn.Module:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(len(weights[0]), len(weights), bias=False))
-    net[1].weight = nn.Parameter(torch.tensor(weights))
-    return net
+def linear(*layers: list[list[float]]) -> nn.Module:
+    """Linear layers of these weights, one after the other."""
+    made = [nn.Linear(len(rows[0]), len(rows), bias=False) for rows in layers]
+    for layer, rows in zip(made, layers, strict=True):
+        layer.weight = nn.Parameter(torch.tensor(rows))
+    return nn.Sequential(*made)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -55,28 +57,24 @@ def test_counts() -> None:
 
 
 def test_synflow_of_two_linear_layers_is_twice_the_summed_paths() -> None:
-    first, second = torch.tensor([[1.0, -2.0], [3.0, 0.5]]), torch.tensor([[-1.0, 4.0]])
-    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
-    net[0].weight, net[1].weight = nn.Parameter(first.clone()), nn.Parameter(second.clone())
-    flow = float((second.abs() @ first.abs()).sum())  # each layer's |w * dR/dw| sums to R
-    assert proxy.synflow(net, torch.randn(3, 2), torch.zeros(3)) == pytest.approx(math.log(2 * flow))
+    first, second = [[1.0, -2.0], [3.0, 0.5]], [[-1.0, 4.0]]
+    flow = float((torch.tensor(second).abs() @ torch.tensor(first).abs()).sum())  # of each layer, R
+    found = proxy.synflow(linear(first, second), torch.randn(3, 2), torch.zeros(3))
+    assert found == pytest.approx(math.log(2 * flow))
 
 
 def test_gradient_scores_of_one_linear_layer() -> None:
-    net = linear([[0.5, -1.0], [0.25, 2.0]])
+    weights = [[0.5, -1.0], [0.25, 2.0]]
     x, labels = torch.tensor([[1.0, 2.0], [-1.0, 0.5], [0.0, 3.0], [2.0, 1.0]]), torch.tensor([0, 1, 1, 0])
-    answers = torch.softmax(x @ net[1].weight.detach().T, 1) - F.one_hot(labels, 2)  # dL/dlogits
+    answers = torch.softmax(x @ torch.tensor(weights).T, 1) - F.one_hot(labels, 2)  # dL/dlogits
     gradient = answers.T @ x / 4
-    assert proxy.gradient_norm(linear([[0.5, -1.0], [0.25, 2.0]]), x, labels) == pytest.approx(
-        math.log(float(gradient.norm())), rel=1e-5
-    )
-    saliency = float((gradient * net[1].weight.detach()).abs().sum())
-    assert proxy.snip(linear([[0.5, -1.0], [0.25, 2.0]]), x, labels) == pytest.approx(
-        math.log(saliency), rel=1e-5
-    )
+    length = math.log(float(gradient.norm()))
+    assert proxy.gradient_norm(linear(weights), x, labels) == pytest.approx(length, rel=1e-5)
+    saliency = math.log(float((gradient * torch.tensor(weights)).abs().sum()))
+    assert proxy.snip(linear(weights), x, labels) == pytest.approx(saliency, rel=1e-5)
     parts = (answers[:, :, None] * x[:, None, :]).abs()  # the parts of a batch of four hold one image each
-    ratio = parts.mean(0) / parts.std(0)
-    assert proxy.zico(net, x, labels) == pytest.approx(math.log(float(ratio.sum())), rel=1e-5)
+    ratio = math.log(float((parts.mean(0) / parts.std(0)).sum()))
+    assert proxy.zico(linear(weights), x, labels) == pytest.approx(ratio, rel=1e-5)
 
 
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.ReLU6()])
