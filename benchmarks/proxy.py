@@ -68,6 +68,11 @@ SUMS: Mapping[str, tuple[str, ...]] = {
     "log-parameters + zico": ("log-parameters", "zico"),
     "log-parameters + naswot": ("log-parameters", "naswot"),
 }
+# scores that are linear fits to the accuracy of all other students: what a fit could know of a new one
+FITS: Mapping[str, tuple[str, ...]] = {
+    "fit of log-macs, log-parameters": ("log-macs", "log-parameters"),
+    "fit of log-macs, log-parameters, naswot, zico": ("log-macs", "log-parameters", "naswot", "zico"),
+}
 Values = NDArray[np.float64]
 
 
@@ -106,6 +111,7 @@ def main() -> None:
         **{f"{n} short epoch{'s'[: n > 1]}": _short(rows, n) for n in SHORT_EPOCHS},
     }
     ways |= {name: added([ways[part] for part in parts]) for name, parts in SUMS.items()}
+    ways |= {name: fitted([ways[part] for part in parts], accuracy) for name, parts in FITS.items()}
     result = {
         "teacher": teacher.name,
         "validation_images": len(data.validation),
@@ -175,6 +181,20 @@ def added(ways: Sequence[Scored]) -> Scored:
     """The sum of scores, each divided by its deviation."""
     total = sum(np.array(way.values) / max(float(np.std(way.values)), 1e-12) for way in ways)
     return Scored([float(v) for v in np.asarray(total)], sum(way.seconds for way in ways))
+
+
+def fitted(ways: Sequence[Scored], accuracy: Sequence[float]) -> Scored:
+    """Ridge regression on scores in units of their deviations; each student's value is by the others' fit."""
+    y = np.array(accuracy)
+    x = np.array([np.array(way.values) for way in ways]).T  # [students, scores]
+    x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-12)
+    found = []
+    for i in range(len(y)):
+        rest = np.arange(len(y)) != i
+        mean = y[rest].mean()
+        ridge = x[rest].T @ x[rest] + np.eye(x.shape[1])
+        found.append(float(mean + x[i] @ np.linalg.solve(ridge, x[rest].T @ (y[rest] - mean))))
+    return Scored(found, sum(way.seconds for way in ways))
 
 
 def correlation(
