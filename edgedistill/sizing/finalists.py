@@ -100,20 +100,22 @@ def rank(
     total = sum(rung.students * rung.epochs for rung in ladder)
     images = max(budget // max(total, 1), _LEAST_IMAGES * len(data.labels))
     lessons: dict[int | None, Lesson] = {}
+    for candidate in candidates:
+        side = _side(candidate, at)
+        if side not in lessons:
+            own = at(side) if at is not None and side is not None else (data, teacher)
+            lessons[side] = lesson(run, *own, images=images, views=ladder[-1].epochs)
     left, done = list(candidates), 0
     found: list[Finalist] = []
     for rung in ladder:
         found = []
         left = left[: rung.students]
         for candidate in left:
-            side = candidate.resolution if at is not None else None
-            if side not in lessons:
-                own = at(side) if at is not None and side is not None else (data, teacher)
-                lessons[side] = lesson(run, *own, images=images, views=ladder[-1].epochs)
+            learned_from = lessons[_side(candidate, at)]
             voice = _Progress(run.reporter, done, total, rung.epochs, _best(found), _detail(ladder, images))
             done += rung.epochs
             try:
-                trained = train(run, lessons[side], candidate.student, rung.epochs, voice)
+                trained = train(run, learned_from, candidate.student, rung.epochs, voice)
             except GateError as error:
                 run.reporter.note(f"{candidate.student} is out: {error.what}")
                 continue
@@ -122,7 +124,7 @@ def rank(
                     candidate=candidate,
                     accuracy=trained.accuracy,
                     epochs=rung.epochs,
-                    images=len(lessons[side].data.train),
+                    images=len(learned_from.data.train),
                     seconds=trained.seconds,
                 )
             )
@@ -136,6 +138,11 @@ def rank(
             fix=f"lower distill.lr (now {run.recipe.distill.lr:g})",
         )
     return tuple(found[:keep])
+
+
+def _side(candidate: Candidate, at: Callable[[int], tuple[ImageData, Teacher]] | None) -> int | None:
+    """The resolution that a candidate's data must be fetched at; None: those at hand."""
+    return None if at is None else candidate.resolution
 
 
 def rungs(count: int, keep: int, epochs: int = 1) -> tuple[Rung, ...]:
