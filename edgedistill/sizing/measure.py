@@ -85,6 +85,8 @@ def _counted(name: Literal["litert", "onnxruntime"]) -> Measure:
 def _no_arm(device: Target) -> str | None:
     if aarch64.architecture(device) is None:
         return f"{device.title} is no 64-bit Arm, and of others no system is emulated"
+    if device.features is not None and "i8mm" in device.features.value:
+        return "no emulated 64-bit Arm multiplies matrices (i8mm), and runtimes choose other kernels with it"
     return aarch64_system.reason_not_runnable()
 
 

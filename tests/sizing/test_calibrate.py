@@ -111,6 +111,18 @@ def test_what_cannot_be_measured_is_told_before() -> None:
         calibrate.check(phone.model_copy(update={"isa": other}), "local", "litert")
 
 
+def test_where_devices_are_measured() -> None:
+    pi5 = target.load("raspberry-pi-5")
+    assert calibrate.place_of(M4) == "emulator"
+    assert calibrate.place_of(target.load("ios-arm64").model_copy(update={"isa": M4.isa})) == "local"
+    here = measure.other_machine(pi5) is None
+    assert calibrate.place_of(pi5) == ("local" if here else "emulator")
+    assert pi5.features is not None
+    has = pi5.features.model_copy(update={"value": ("dotprod", "i8mm")})
+    with pytest.raises(InputError, match="no emulated 64-bit Arm multiplies matrices"):
+        calibrate.check(pi5.model_copy(update={"features": has}), "emulator", "litert")
+
+
 def test_too_few_networks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     row = replace(EMULATED, why_not=lambda _: None)
     monkeypatch.setattr(calibrate, "MEASURERS", {("emulator", "c"): row})

@@ -94,6 +94,22 @@ def test_other_extensions_are_another_core() -> None:
     assert missing is not None and "edgedistill calibrate --target nucleo-l4r5zi --runtime c" in missing
 
 
+def test_which_arms_share_a_model() -> None:
+    """Those whose runtime chooses the same kernels when it starts."""
+    pi5, zero, phone = (target.load(n) for n in ("raspberry-pi-5", "raspberry-pi-zero-2w", "android-arm64"))
+    assert pi5.features is not None
+    bare = pi5.model_copy(update={"cost": (), "name": "bare"})
+    found = cost.model_of(bare, "litert")
+    assert found is not None and found == pi5.cost[0] and "cortex-a76" in found.machine
+    assert cost.core_of(zero, "litert") == cost.core_of(phone, "litert") != cost.core_of(pi5, "litert")
+    has = pi5.features.model_copy(update={"value": (*pi5.features.value, "i8mm")})
+    assert cost.model_of(bare.model_copy(update={"features": has}), "litert") is None
+    assert cost.core_of(target.load("linux-x86_64"), "litert") is None
+    graph = designed.networks(1)[0]
+    (found_of_all,) = cost.predict(graph, bare, "litert")
+    assert found_of_all.value == pytest.approx(sum(p.value for p in cost.parts(graph, bare, "litert")))
+
+
 def test_what_is_missing_is_named() -> None:
     assert cost.missing(M4, "instructions") is None
     assert "[cycles_per_instruction]" in (cost.missing(M4, "latency") or "")
