@@ -128,32 +128,25 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
     if layers:
         parts["layers"] = "\n".join(layers)
     name = run.stage_key("views", **parts)
-    found = run.store.find("views", name)
-    if found is None:
+    started = time.perf_counter()
+    missing = run.store.find("views", name) is None
+    if missing:
         examples = tasks.TASKS[data.task].examples
         run.reporter.stage("soft targets", f"{recipe.distill.views} views of {len(data.train)} {examples}")
-        started = time.perf_counter()
-        work = run.store.work("views", name)
-        view_cache.compute(
-            work,
-            data.train,
-            teacher.logits,
-            len(data.labels),
-            recipe.distill.views,
-            recipe.data.augmentations,
-            recipe.seed,
-            run.reporter,
-            inside=teacher.inside,
-            layers=mix.teacher_layers,
-            knowing=teacher.knowing,
-        )
-        with run.store.writing("views", name) as folder:
-            for file in view_cache.files_of(layers):
-                (work / file).replace(folder / file)
+    views = view_cache.kept(
+        run.store,
+        name,
+        data,
+        teacher,
+        recipe.distill.views,
+        recipe.data.augmentations,
+        recipe.seed,
+        run.reporter,
+        mix.teacher_layers,
+    )
+    if missing:
         run.seconds["soft targets"] = time.perf_counter() - started
-        found = run.store.find("views", name)
-    assert found is not None
-    return view_cache.load(found, layers)
+    return views
 
 
 def keep_mix(mix: LossMix, folder: Path) -> None:
