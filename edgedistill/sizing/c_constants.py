@@ -6,10 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgedistill.errors import UnsupportedOpError
-from edgedistill.export.c import layout
 from edgedistill.export.c.operators import OPERATORS, Site
 from edgedistill.export.c.steps import is_dense, steps
 from edgedistill.ir import ops
@@ -68,10 +65,23 @@ def _step_bytes(graph: Graph, op: Op) -> int:
         same = op.attrs.constant  # one kernel, one bias and one scale for all channels
         values = math.prod(w[1:3]) * (1 if same else y)
         return _aligned(values) + 2 * _WORD * (4 if same else -(-y // 4) * 4)
-    matrix = np.broadcast_to(np.int8(0), (w[0], math.prod(w[1:])))
+    count = math.prod(w[1:])
     if is_dense(graph, op):
-        return _aligned(len(layout.by_fours(matrix))) + 2 * _WORD * y
-    return _aligned(len(layout.by_pairs(matrix))) + 2 * _WORD * -(-y // 4) * 4
+        return _aligned(fours_bytes(w[0], count)) + 2 * _WORD * y
+    return _aligned(pairs_bytes(w[0], count)) + 2 * _WORD * -(-y // 4) * 4
+
+
+def pairs_bytes(outputs: int, count: int) -> int:
+    """The size of ``layout.by_pairs`` of ``outputs`` rows of ``count`` products."""
+    depth = -(-count // 4) * 4
+    return (outputs + outputs % 2) * depth + 2 * max(16 - depth, 0)
+
+
+def fours_bytes(outputs: int, count: int) -> int:
+    """The size of ``layout.by_fours`` of ``outputs`` rows of ``count`` products."""
+    in_blocks = outputs >= 4 and count >= 4
+    read_past = 64 - 4 * count - outputs % 4 * count if in_blocks else 0
+    return outputs * count + max(read_past, 0)
 
 
 def _aligned(count: int) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedistill import recipe as recipes
 from edgedistill import students
-from edgedistill.errors import EdgeDistillError, InputError, UnsupportedOpError
+from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import plan
@@ -23,8 +24,12 @@ from edgedistill.sizing.budget import PREDICTED, Budget
 from edgedistill.sizing.c_constants import Program, constant_bytes, program
 from edgedistill.sizing.flash import planned
 from edgedistill.sizing.kernel_code import KernelCode
-from edgedistill.sizing.template import Structure, Template, structure, template
+from edgedistill.sizing.space import narrower
+from edgedistill.sizing.template import Structure, Template, outline, structure, template
 from edgedistill.target import Format, Target
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Predict = Callable[[Graph, Target, str], tuple[Prediction, ...]]
 """What one inference takes (``cost.predict``)."""
@@ -71,8 +76,8 @@ class Judge:
     predict: Predict = cost.predict
     code: KernelCode | None = None
     _templates: dict[tuple[Structure, tuple[int, int, int]], Template] = field(default_factory=dict)
-    _programs: dict[int, Program | None] = field(default_factory=dict)
-    _overheads: dict[int, int] = field(default_factory=dict)
+    _programs: dict[Template, Program | None] = field(default_factory=dict)
+    _overheads: dict[tuple[Template, tuple[Format, ...]], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.code is None:
@@ -150,16 +155,24 @@ class Judge:
         """The int8 graph, and the traced one of the same structure; None: the network cannot be built."""
         spec = students.parse(student)
         shape = self._shape(spec)
-        net = _build(spec, len(self.labels), shape[2])
+        net = outline(lambda: spec.build(len(self.labels), shape[2]))
         key = (structure(net), shape)
         found = self._templates.get(key)
         if found is None or found.rigid:
             try:
-                found = template(net, shape, self.labels)
+                found = template(self._narrow(spec, key), shape, self.labels)
             except UnsupportedOpError:
                 return None
             self._templates[key] = found
         return (found.graph if found.rigid else found.resized(net)), found
+
+    def _narrow(self, spec: students.StudentSpec, key: tuple[Structure, tuple[int, int, int]]) -> nn.Module:
+        """A network of the same structure with few channels, which is lowered and linked sooner."""
+        classes, channels = len(self.labels), key[1][2]
+        less = narrower(spec)
+        if structure(outline(lambda: less.build(classes, channels))) == key[0]:
+            return _build(less, classes, channels)
+        return _build(spec, classes, channels)
 
     def _need(self, graph: Graph, traced: Template, device: Target) -> _Memory | None:
         as_c = self._as_c(device)
@@ -177,19 +190,19 @@ class Judge:
         return "c" in recipes.formats(self.recipe, device)
 
     def _program(self, traced: Template) -> Program | None:
-        if id(traced) not in self._programs:
+        if traced not in self._programs:
             try:
-                self._programs[id(traced)] = program(traced.graph, self.family)
+                self._programs[traced] = program(traced.graph, self.family)
             except InputError:
-                self._programs[id(traced)] = None
-        return self._programs[id(traced)]
+                self._programs[traced] = None
+        return self._programs[traced]
 
     def _overhead(self, traced: Template, device: Target) -> int:
         """What a model file holds besides weights; graphs of one structure have about the same."""
-        if id(traced) not in self._overheads:
-            size = _file_bytes(traced.graph, recipes.formats(self.recipe, device))
-            self._overheads[id(traced)] = size - plan.weight_bytes(traced.graph)
-        return self._overheads[id(traced)]
+        key = (traced, recipes.formats(self.recipe, device))
+        if key not in self._overheads:
+            self._overheads[key] = _file_bytes(traced.graph, key[1]) - plan.weight_bytes(traced.graph)
+        return self._overheads[key]
 
 
 @dataclass(frozen=True)
@@ -210,7 +223,7 @@ def _needs(graph: Graph, memory: _Memory, predicted: Sequence[Prediction]) -> di
     }
 
 
-def _build(spec: students.StudentSpec, classes: int, channels: int):  # type: ignore[no-untyped-def]
+def _build(spec: students.StudentSpec, classes: int, channels: int) -> nn.Module:
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -220,9 +233,6 @@ def _build(spec: students.StudentSpec, classes: int, channels: int):  # type: ig
 
 def _file_bytes(graph: Graph, formats: Sequence[Format]) -> int:
     """Of the largest model file among the formats that have one; of the weights if none has."""
-    import tempfile
-    from pathlib import Path
-
     meta = Metadata("planned", "", graph.labels, 1.0, 0, "0")
     sizes = [plan.weight_bytes(graph)]
     with tempfile.TemporaryDirectory() as folder:

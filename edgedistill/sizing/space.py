@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.students import StudentSpec
 
 SIDES = (32, 48, 64, 80, 96, 128, 160, 192, 224)
 """Sides of input images that are tried where the data's own are larger, in pixels."""
@@ -29,30 +30,28 @@ SPACES: Mapping[str, tuple[Axis, ...]] = {
         Axis("width", _WIDTHS),
         Axis("width2", _WIDER),
         Axis("width3", _WIDEST),
-        Axis("blocks1", (1, 2, 3, 4)),
-        Axis("blocks2", (1, 2, 3, 4)),
-        Axis("blocks3", (1, 2, 3, 4)),
+        Axis("blocks1", (1, 2, 3)),
+        Axis("blocks2", (1, 2, 3)),
+        Axis("blocks3", (1, 2, 3)),
     ),
     "mobilenet": (
-        Axis("stem", _WIDTHS),
         Axis("stem_stride", (2, 1)),
         Axis("width", _WIDTHS),
         Axis("width2", _WIDER),
         Axis("width3", _WIDEST),
         Axis("head", (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)),
-        Axis("blocks1", (1, 2, 3)),
+        Axis("blocks1", (1, 2)),
         Axis("blocks2", (1, 2, 3, 4)),
         Axis("blocks3", (1, 2, 3, 4)),
         Axis("expansion1", (1, 2, 3, 4)),
-        Axis("expansion", (1, 2, 3, 4, 5, 6)),
+        Axis("expansion", (2, 3, 4, 5, 6)),
         Axis("kernel", (3, 5)),
     ),
     "dscnn": (
         Axis("stem", _WIDTHS),
         Axis("width", (*_WIDER, 320)),
-        Axis("depth", (1, 2, 3, 4, 5, 6, 7, 8)),
+        Axis("depth", (1, 2, 3, 4, 5, 6)),
         Axis("halvings", (3, 2, 1)),
-        Axis("kernel", (3, 5)),
     ),
 }
 """By family. What the widths of stages, depth, kernel and expansion do: Sandler et al. 2018, section 4."""
@@ -72,6 +71,14 @@ def spec(family: str, values: Mapping[str, int]) -> str:
 def smallest(family: str, sides: Sequence[int] = ()) -> str:
     """The spec whose every number is the smallest: nothing in the space needs less of anything."""
     return spec(family, {axis.name: axis.values[0] for axis in axes(family, sides)})
+
+
+def narrower(spec: StudentSpec) -> StudentSpec:
+    """The same student with few channels, each number of channels another, in their order."""
+    known = {axis.name for axis in SPACES.get(spec.family, ()) if max(axis.values) >= _WIDTHS[-1]}
+    names = [name for name, _ in spec.numbers if name in known]
+    less = dict(zip(names, range(8, 8 * len(names) + 8, 8), strict=False))
+    return replace(spec, numbers=tuple((name, less.get(name, value)) for name, value in spec.numbers))
 
 
 def sides(image_shape: tuple[int, int, int], *, fixed: bool) -> tuple[int, ...]:
