@@ -20,6 +20,7 @@ from edgedistill.recipe import Recipe
 from edgedistill.runners.cortex_m.firmware import STACK_BYTES
 from edgedistill.sized import Candidate, Prediction
 from edgedistill.sizing import cost
+from edgedistill.sizing.analytic import Score
 from edgedistill.sizing.budget import PREDICTED, Budget
 from edgedistill.sizing.c_constants import Program, constant_bytes, program
 from edgedistill.sizing.flash import planned
@@ -43,7 +44,6 @@ class Judged:
 
     candidate: Candidate
     uses: Mapping[str, float]
-    graph: Graph  # int8, with zeros for weights
 
     @property
     def load(self) -> float:
@@ -66,6 +66,9 @@ class Judge:
         budget: their limits.
         image_shape: of the data, (H, W, C), where a spec names no resolution.
         labels: of the classes.
+        score: ranks students, of the spec and the int8 graph, whose learned weights are zeros.
+        predict: time and energy.
+        code: bytes of C kernels.
     """
 
     recipe: Recipe
@@ -73,6 +76,7 @@ class Judge:
     budget: Budget
     image_shape: tuple[int, int, int]
     labels: tuple[str, ...]
+    score: Score
     predict: Predict = cost.predict
     code: KernelCode | None = None
     _templates: dict[tuple[Structure, tuple[int, int, int]], Template] = field(default_factory=dict)
@@ -111,6 +115,7 @@ class Judge:
         candidate = Candidate(
             student=student,
             resolution=spec.resolution,
+            score=self.score(student, graph),
             parameters=plan.parameters(graph),
             macs=sum(plan.macs(graph).values()),
             weight_bytes=plan.weight_bytes(graph),
@@ -120,7 +125,7 @@ class Judge:
             predictions=tuple(predictions[name] for name in PREDICTED if name in predictions),
             misses=tuple(sorted(name for name, used in uses.items() if used > 1)),
         )
-        return Judged(candidate, uses, graph)
+        return Judged(candidate, uses)
 
     def exact(self, judged: Judged) -> Judged:
         """The same with its files' own bytes: C is linked for each core, model files are written."""
@@ -145,7 +150,7 @@ class Judge:
             "flash_exact": exact,
             "misses": tuple(sorted(name for name, used in uses.items() if used > 1)),
         }
-        return Judged(judged.candidate.model_copy(update=changes), uses, judged.graph)
+        return Judged(judged.candidate.model_copy(update=changes), uses)
 
     def _shape(self, spec: students.StudentSpec) -> tuple[int, int, int]:
         side = spec.resolution
