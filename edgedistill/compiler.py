@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import edgedistill
 from edgedistill import record as records
 from edgedistill import units
+from edgedistill.bench import npu
 from edgedistill.bench.compare import compare
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
@@ -132,7 +133,9 @@ def compile_model(
             flash = planning.result()
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
         seconds["verify"] = time.perf_counter() - started
+        on_npu = npu.on_npu(graph, target, meta, folder) if target is not None and target.npu else ()
         made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash)
+        made = made.model_copy(update={"measurements": on_npu})
         records.save(made, folder / RECORD)
         publish(folder, out)
     for note in notes:
@@ -286,7 +289,7 @@ def _record(
     )
 
 
-_KINDS = {GOLDEN: "golden", GRAPH: "graph", "labels.txt": "labels"}
+_KINDS = {GOLDEN: "golden", GRAPH: "graph", "labels.txt": "labels", npu.VELA: "tflite-vela"}
 
 
 def _artifacts(folder: Path) -> tuple[Artifact, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import edgedistill
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill.bench import emulated
+from edgedistill.bench import emulated, npu
 from edgedistill.bench.accuracy import to_int8, top1
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
@@ -65,6 +66,7 @@ class Run:
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     lineage: list[Ancestor] = field(default_factory=list)
+    guidance: list[str] = field(default_factory=list)  # said before training
 
     def within(self, recipe: Recipe) -> Run:
         """The same build by another recipe, such as one of its trainings alone."""
@@ -84,6 +86,12 @@ class Run:
             f"on {report.images} {split} {examples}"
         )
         return report
+
+    def advise(self, texts: Sequence[str]) -> None:
+        """Tells the user now what could be changed before training, and keeps it for the record."""
+        for text in texts:
+            self.guidance.append(text)
+            self.reporter.note(text)
 
     def warn(self, text: str) -> None:
         """Tells the user now and keeps it for the record."""
@@ -160,6 +168,8 @@ def deliver(
                 measurements = (*measurements, *on_device.measurements)
             else:
                 proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
+        if device.npu is not None:
+            measurements = (*measurements, *npu.on_npu(integer, device, meta, folder))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)
@@ -190,6 +200,7 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),
+            guidance=tuple(run.guidance),
         )
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
@@ -266,6 +277,7 @@ _FORMATS = {
     "student.tflite": "tflite",
     "student.mlpackage": "coreml",
     "c": "c",
+    npu.VELA: "tflite-vela",
     "student-float32.onnx": "onnx-float32",
     "student-float32.tflite": "tflite-float32",
     GOLDEN: "golden",

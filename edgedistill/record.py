@@ -215,6 +215,7 @@ class BuildRecord(_Value):
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     lineage: tuple[Ancestor, ...] = ()  # in their order
+    guidance: tuple[str, ...] = ()  # said before training: where teacher and student fit badly
     sizing: Sizing | None = None  # None: the user named the student
 
 

@@ -125,6 +125,12 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
+        "vela": RunnerRow(
+            text="Arm's compiler for Ethos-U: cycles, memory and what the processor has to run, estimated",
+            suffix="_vela.tflite",
+            libraries=("ethosu.vela",),
+            where="",
+        ),
         "serial": RunnerRow(
             text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
             suffix="c/",
