@@ -34,8 +34,9 @@ from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.reporter import PlainReporter, QuietReporter
 from edgedistill.sizing import finalists, proxy
+from edgedistill.sizing.analytic import ANALYTIC
 from edgedistill.store import Store
-from edgedistill.teaching import load_teacher
+from edgedistill.teaching import float_graph, load_teacher
 
 SHORT_EPOCHS = (1, 2, 3)
 RESAMPLES = 2000
@@ -108,6 +109,7 @@ def main() -> None:
     accuracy = [row["accuracy"] for row in rows]
     ways = {
         **zero_cost(full.data, specs),
+        **of_shapes(full.data, specs),
         **{f"{n} short epoch{'s'[: n > 1]}": _short(rows, n) for n in SHORT_EPOCHS},
     }
     ways |= {name: added([ways[part] for part in parts]) for name, parts in SUMS.items()}
@@ -174,6 +176,18 @@ def zero_cost(data: ImageData, specs: Sequence[str]) -> dict[str, Scored]:
                 one.append(proxy.score(name, net, images, labels))
             values.append(float(np.mean(one)))
         found[name] = Scored(values, (time.process_time() - started) / len(specs) / 3)
+    return found
+
+
+def of_shapes(data: ImageData, specs: Sequence[str]) -> dict[str, Scored]:
+    """The scores that need no more than a student's graph; tracing it is not counted."""
+    nets = [students.parse(spec).build(len(data.labels), data.image_shape[2]) for spec in specs]
+    graphs = [float_graph(net, data.image_shape, data.labels) for net in nets]
+    found = {}
+    for name, row in ANALYTIC.items():
+        started = time.process_time()
+        values = [row.score(graph) for graph in graphs]
+        found[name] = Scored(values, (time.process_time() - started) / len(specs))
     return found
 
 

@@ -26,6 +26,7 @@ from edgedistill.distill.evaluate import top1
 from edgedistill.errors import InputError
 from edgedistill.ir import interpret
 from edgedistill.ir.graph import Graph
+from edgedistill.lower.student import float_graph as student_graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord
@@ -34,7 +35,6 @@ from edgedistill.sizing import compatibility, fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
-from edgedistill.teaching import float_graph as student_graph
 from edgedistill.teaching import load_teacher
 from edgedistill.training import distil, quantise
 

@@ -15,10 +15,7 @@ from edgedistill.distill import parallel
 from edgedistill.distill import views as view_cache
 from edgedistill.distill.loop import Schedule
 from edgedistill.distill.mix import LossMix
-from edgedistill.ir.graph import Graph
-from edgedistill.lower.passes import simplify
-from edgedistill.lower.trace import trace
-from edgedistill.quant import ranges
+from edgedistill.lower.student import float_graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.teachers import ensemble
@@ -43,15 +40,6 @@ def load_teacher(recipe: Recipe, classes: int, image_shape: tuple[int, int, int]
         return load(recipe.teacher)
     weights = [section.weight for section in recipe.teachers]
     return ensemble.combined([load(s) for s in recipe.teachers], weights, recipe.distill.combine or "mean")
-
-
-def float_graph(net: nn.Module, image_shape: tuple[int, int, int], labels: tuple[str, ...]) -> Graph:
-    """The student's graph as it is checked, quantised and delivered.
-
-    Raises:
-        InputError: it has a layer that the graph lacks.
-    """
-    return ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
 
 
 def schedule(recipe: Recipe, stage: Literal["distill", "quantise"], epochs: int, lr: float) -> Schedule:
