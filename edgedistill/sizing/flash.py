@@ -33,7 +33,7 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family 
         InputError: the graph cannot be printed as C.
         GateError: the compiler does not take the files.
     """
-    if device.cpu is None or cortex_m.missing(cc) is not None:
+    if not _is_cortex_m(device) or cortex_m.missing(cc) is not None:
         return None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -43,7 +43,7 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family 
 
 def of_files(folder: Path, graph: Graph, device: Target, cc: str = cortex_m.CC) -> PlannedFlash | None:
     """As ``planned``, of C files that were printed from the graph already."""
-    if device.cpu is None or cortex_m.missing(cc) is not None:
+    if not _is_cortex_m(device) or cortex_m.missing(cc) is not None:
         return None
     with tempfile.TemporaryDirectory() as temporary:
         alone = Path(temporary) / "c"
@@ -60,3 +60,7 @@ def of_files(folder: Path, graph: Graph, device: Target, cc: str = cortex_m.CC) 
         device=device.title,
         compiler=cortex_m.compiler_name(cc),
     )
+
+
+def _is_cortex_m(device: Target) -> bool:
+    return device.cpu is not None and device.cpu.value.startswith("cortex-m")
