@@ -128,7 +128,7 @@ def _counted(found: Counted, device: Target, where: str) -> Iterator[Measurement
     rows = {
         "instructions": (
             found.least,
-            f"outside the kernel, the least of {runs} runs called from Python, up to {most - found.least:,} more",
+            f"outside the kernel, called from Python: the least of {runs}, up to {most - found.least:,} more",
         ),
         "peak_memory": (
             max(0, found.peak_bytes - found.baseline_bytes),
