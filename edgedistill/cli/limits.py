@@ -40,7 +40,9 @@ def check(budget: Mapping[str, float], records: Sequence[BuildRecord]) -> Findin
                 )
             elif value < limit if name == "accuracy" else value > limit:
                 word = "below" if name == "accuracy" else "above"
-                missed.append(f"{record.target}: {name} {amount(name, value)} is {word} {amount(name, limit)}")
+                missed.append(
+                    f"{record.target}: {name} {amount(name, value)} is {word} {amount(name, limit)}"
+                )
     return Findings(tuple(missed), tuple(unknown))
 
 

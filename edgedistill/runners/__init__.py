@@ -145,6 +145,13 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
         ),
+        "emulator": RunnerRow(
+            text="the .tflite and .onnx files on an emulated 64-bit Arm Linux: bench --on emulator",
+            suffix=".tflite, .onnx",
+            libraries=(),
+            where="",
+            programs=("qemu-system-aarch64", "apt-get", "dpkg-deb"),
+        ),
     }
 )
 

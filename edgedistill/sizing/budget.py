@@ -65,7 +65,9 @@ class Budget:
         floor = (self.floor,) if self.floor is not None else ()
         return {limit.name: limit.value for limit in (*self.tightest(), *floor)}
 
-    def unpredictable(self, devices: Sequence[Target], missing: Missing) -> tuple[tuple[str, Limit, str], ...]:
+    def unpredictable(
+        self, devices: Sequence[Target], missing: Missing
+    ) -> tuple[tuple[str, Limit, str], ...]:
         """Limits on what a device's predictions lack a fact for: its name, the limit, the fact in words."""
         found = []
         for device in devices:

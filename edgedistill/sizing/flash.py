@@ -59,4 +59,5 @@ def of_printed(printed: Model, graph: Graph, device: Target, cc: str = cortex_m.
 
 
 def _compiles(device: Target, cc: str) -> bool:
-    return device.cpu is not None and cortex_m.missing(cc) is None
+    is_cortex_m = device.cpu is not None and device.cpu.value.startswith("cortex-m")
+    return is_cortex_m and cortex_m.missing(cc) is None

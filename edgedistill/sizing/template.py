@@ -82,7 +82,9 @@ def template(net: nn.Module, image_shape: tuple[int, int, int], labels: tuple[st
     lowered = float_graph(net, image_shape, labels)
     graph = to_integer(lowered, ranges.choose(lowered, {}))
     layers = _layers(graph, net)
-    if any(op.name not in layers for op in graph.ops if isinstance(op.attrs, ops.Conv2D | ops.FullyConnected)):
+    if any(
+        op.name not in layers for op in graph.ops if isinstance(op.attrs, ops.Conv2D | ops.FullyConnected)
+    ):
         return Template(graph, rigid=True)
     again = _resized(graph, layers)
     same = all(again.tensors[name].shape == tensor.shape for name, tensor in graph.tensors.items())

@@ -32,7 +32,11 @@ def drawn(family: str, seed: int, fixed: dict[str, int]) -> students.StudentSpec
     ("family", "fixed", "free"),
     [
         ("resnet", {"blocks1": 1, "blocks2": 2, "blocks3": 1}, {}),
-        ("mobilenet", {"blocks1": 1, "blocks2": 2, "blocks3": 1, "stem_stride": 1, "kernel": 3}, {"kernel": 5}),
+        (
+            "mobilenet",
+            {"blocks1": 1, "blocks2": 2, "blocks3": 1, "stem_stride": 1, "kernel": 3},
+            {"kernel": 5},
+        ),
         ("mobilenet", {"blocks1": 1, "blocks2": 1, "blocks3": 1, "stem_stride": 2}, {"expansion1": 1}),
         ("dscnn", {"depth": 2, "halvings": 1}, {}),
     ],
@@ -60,7 +64,9 @@ def test_a_resized_template_is_the_traced_graph(
 
 
 def test_another_stride_of_the_stem_is_the_same_structure() -> None:
-    specs = [students.parse(f"mobilenet:width=8,depth=1,stem_stride={s},kernel={k}") for s, k in ((1, 3), (2, 5))]
+    specs = [
+        students.parse(f"mobilenet:width=8,depth=1,stem_stride={s},kernel={k}") for s, k in ((1, 3), (2, 5))
+    ]
     nets = [spec.build(10, 3) for spec in specs]
     assert structure(nets[0]) == structure(nets[1])
     made = template(nets[0], (32, 32, 3), ()).resized(nets[1])
