@@ -22,6 +22,7 @@ from edgedistill.sections import (
     MemberSection,
     QuantiseSection,
     Recipe,
+    SizingSection,
     StudentSection,
     SynthesisSection,
     TeacherSection,
@@ -43,6 +44,7 @@ __all__ = [  # the sections are known by the recipe's module, too
     "MemberSection",
     "QuantiseSection",
     "Recipe",
+    "SizingSection",
     "StudentSection",
     "SynthesisSection",
     "TeacherSection",
@@ -152,6 +154,12 @@ def check(recipe: Recipe, where: str = "recipe") -> Recipe:
         InputError: choices that contradict one another.
     """
     units.parse_limits(recipe.budget, where=f"{where}, budget")
+    if recipe.student.spec != "auto" and recipe.sizing.search in ("quick", "thorough"):
+        raise InputError(
+            f"the student is named, so there is nothing to search: {recipe.student.spec}",
+            where=f"{where}, student.spec and sizing.search",
+            fix='leave the student out, or sizing.search = "none"',
+        )
     if not recipe.targets:
         raise InputError("no target is named", where=f"{where}, targets", fix='targets = ["android-arm64"]')
     if len(set(recipe.targets)) != len(recipe.targets):

@@ -73,7 +73,7 @@ class Budget:
         for device in devices:
             for limit in self.limits[device.name]:
                 if limit.name in PREDICTED:
-                    words = missing(device, limit.name)  # type: ignore[arg-type]
+                    words = missing(device, limit.name)
                     if words is not None:
                         found.append((device.name, limit, words))
         return tuple(found)

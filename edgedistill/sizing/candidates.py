@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,10 @@ class Judge:
             return None
         graph, traced = found
         spec = students.parse(student)
-        memory, uses, predictions = [], {}, {}
+        score = self.score(student, graph)
+        memory: list[_Memory] = []
+        uses: dict[str, float] = {}
+        predictions: dict[str, Prediction] = {}
         for device in self.devices:
             need = self._need(graph, traced, device)
             if need is None:
@@ -115,7 +119,7 @@ class Judge:
         candidate = Candidate(
             student=student,
             resolution=spec.resolution,
-            score=self.score(student, graph),
+            score=score if math.isfinite(score) else None,
             parameters=plan.parameters(graph),
             macs=sum(plan.macs(graph).values()),
             weight_bytes=plan.weight_bytes(graph),

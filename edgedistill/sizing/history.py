@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgedistill.errors import InputError
 from edgedistill.sized import Candidate
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GENERATION = 50  # candidates: NSGA-II's population, and the most that a search that is stopped repeats
 _PATIENCE_S = 120  # for another search on the same file to finish writing
 _TRIES = 8  # to open a file that another search is making
+_DIRECTIONS: tuple[Literal["maximize"], Literal["minimize"]] = ("maximize", "minimize")  # the score, and the share of the limit that is used most
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +112,6 @@ class History:
                 candidate = Candidate.model_validate(trial.user_attrs["candidate"])
                 found[candidate.student] = Judged(candidate, trial.user_attrs["uses"])
         return tuple(found.values())
-
-
-_DIRECTIONS = ("maximize", "minimize")  # the score, and the share of the limit that is used most
 
 
 def _opened(path: Path, name: str) -> optuna.Study:

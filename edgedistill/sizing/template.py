@@ -160,7 +160,7 @@ def _window(op: Op, layer: Any, kernel: Shape, x: Shape) -> tuple[Op, Shape]:
         pads = (layer.before, layer.after) * 2
         return replace(op, attrs=replace(op.attrs, stride=tuple(layer.stride), pads=pads)), layer.kernel_size
     if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
-        return replace(op, attrs=replace(op.attrs, stride=x[1:3])), x[1:3]
+        return replace(op, attrs=replace(op.attrs, stride=(x[1], x[2]))), x[1:3]
     return op, kernel
 
 
