@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_widths
 
 
-def _conv(
+def convolution(
     inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1, act: bool = True
 ) -> nn.Sequential:
+    """Convolution, BatchNorm, and ReLU6 unless ``act`` says no; float32 [N,inputs,H,W] in."""
     layers: list[nn.Module] = [
         SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -23,11 +24,11 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, kernel: int) -> None:
         super().__init__()
         hidden = inputs * expansion
-        expand = [_conv(inputs, hidden, 1, 1)] if expansion > 1 else []
+        expand = [convolution(inputs, hidden, 1, 1)] if expansion > 1 else []
         self.body = nn.Sequential(
             *expand,
-            _conv(hidden, hidden, kernel, stride, groups=hidden),
-            _conv(hidden, outputs, 1, 1, act=False),
+            convolution(hidden, hidden, kernel, stride, groups=hidden),
+            convolution(hidden, outputs, 1, 1, act=False),
         )
         self.skip = stride == 1 and inputs == outputs
 
@@ -69,7 +70,7 @@ def inverted_residual_net(
     """
     widths = stage_widths("mobilenet", width, (width2, width3, width4), stages)
     blocks = stage_blocks("mobilenet", depth, (blocks1, blocks2, blocks3, blocks4), stages)
-    layers: list[nn.Module] = [_conv(channels, stem or width, 3, stem_stride)]
+    layers: list[nn.Module] = [convolution(channels, stem or width, 3, stem_stride)]
     inputs = stem or width
     for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
         wider = expansion1 or expansion if stage == 0 else expansion
@@ -79,7 +80,7 @@ def inverted_residual_net(
             inputs = outputs
     last = head or inputs * 2
     layers += [
-        _conv(inputs, last, 1, 1),
+        convolution(inputs, last, 1, 1),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(last, classes),
