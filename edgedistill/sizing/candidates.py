@@ -89,6 +89,11 @@ class Judge:
             self.code = KernelCode(self.recipe.bench.cc, self.recipe.export.family)
 
     @property
+    def traced(self) -> int:
+        """How many networks were traced; all others were made from these."""
+        return len(self._templates)
+
+    @property
     def family(self) -> Family:
         return self.recipe.export.family
 

@@ -65,6 +65,7 @@ class History:
         done = len(self)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", FutureWarning)  # Optuna 4 has no other way to say constraints
             # made anew for each generation, so that a search that was stopped goes the same way
             self._study.sampler = optuna.samplers.NSGAIISampler(
                 population_size=GENERATION,

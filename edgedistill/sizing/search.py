@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgedistill.errors import BudgetError
 from edgedistill.reporter import Reporter
-from edgedistill.sized import Candidate, Finalist
 from edgedistill.sizing import space
 from edgedistill.sizing.budget import Budget
 from edgedistill.sizing.candidates import Judge, Judged
 from edgedistill.sizing.history import History
+from edgedistill.sizing.space import Axis
 
-Rank = Callable[[Sequence[Candidate]], tuple[Finalist, ...]]
-"""Distils candidates for a short while; the best first."""
-
-_SPEEDS = ("latency", "instructions", "energy")
+_FEW = 6  # values of an axis that are all tried, whatever the budget
 
 
 def search(
@@ -47,7 +46,7 @@ def search(
     found: dict[str, Judged] = {}
     each = -(-trials // len(families))
     for index, (family, sides) in enumerate(families.items()):
-        history = History(path, f"{name}-{family}", space.axes(family, sides), seed)
+        history = History(path, f"{name}-{family}", trimmed(judge, family, sides), seed)
         while len(history) < each:
             for proposal in history.generation():
                 spec = space.spec(family, proposal.values)
@@ -62,6 +61,25 @@ def search(
             reporter.progress(done, each * len(families), {"family": family, "fit": str(fitting)})
         found.update({judged.candidate.student: judged for judged in history.judged()})
     return tuple(found.values())
+
+
+def trimmed(judge: Judge, family: str, sides: Sequence[int]) -> tuple[Axis, ...]:
+    """A family's numbers without values that no student keeps the budget with, however small the rest."""
+    axes = space.axes(family, sides)
+    least = {axis.name: axis.values[0] for axis in axes}
+
+    def fits(name: str, value: int) -> bool:
+        judged = judge.judge(space.spec(family, {**least, name: value}))
+        return judged is not None and not judged.candidate.misses
+
+    found = []
+    for axis in axes:
+        values = axis.values
+        if len(values) > _FEW:
+            count = bisect.bisect_left(values, True, lo=1, key=lambda v, n=axis.name: not fits(n, v))
+            values = values[:count]
+        found.append(replace(axis, values=values))
+    return tuple(found)
 
 
 def check_possible(judge: Judge, families: Mapping[str, Sequence[int]]) -> None:
