@@ -30,7 +30,7 @@ from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord
 from edgedistill.reporter import Reporter
-from edgedistill.sizing import fits
+from edgedistill.sizing import compatibility, fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
@@ -77,13 +77,15 @@ def build(
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
-            needs = fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            untrained = trace_student(run, spec, plan.labels, plan.image_shape)
+            needs = fits.check(untrained, targets, recipe)
             data, test_identity = datafree.data_set(run, section, spec, plan), plan.test_identity
             for text in data.warnings:
                 run.warn(text)
         else:
             data = load_data(run, spec.resolution)
-            needs = fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
+            untrained = trace_student(run, spec, data.labels, data.image_shape)
+            needs = fits.check(untrained, targets, recipe)
         with parallel.leader_first():  # what is downloaded, is once
             teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
@@ -97,6 +99,7 @@ def build(
             return {name: record for name, record in done.items() if record is not None}
         succession.check(recipe, spec, data, teacher)
         phases.check_data(recipe, data)
+        run.advise(compatibility.guidance(untrained, teacher, data, recipe))
         report = parallel.once(_check_teacher, run, teacher, data)
         students_run, last_teacher = succession.teach(run, spec, data, teacher)
         weights, epochs = distil(students_run, spec, data, last_teacher)

@@ -6,7 +6,7 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +48,7 @@ __all__ = [  # the sections are known by the recipe's module, too
     "TeacherSection",
 ]
 
-_BUDGET: Mapping[str, Callable[..., float]] = {
-    "latency": units.parse_ms,
-    "ram": units.parse_bytes,
-    "flash": units.parse_bytes,
-    "energy": units.parse_mj,
-    "macs": units.parse_count,
-    "accuracy": units.parse_share,
-}
+_BUDGET = units.LIMITS
 
 
 def load(path: Path) -> Recipe:
@@ -110,10 +103,13 @@ def budget(recipe: Recipe) -> dict[str, float]:
 def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
     """What is exported for a device: the recipe's own list, or else what the device wants.
 
-    A microcontroller gets C, and ONNX and TFLite to compare it with on this machine.
+    A microcontroller gets C, and ONNX and TFLite to compare it with on this machine; a device with an
+    accelerator of its own gets what that takes.
     """
     if recipe.export.formats is not None:
         return recipe.export.formats
+    if device.npu is not None:
+        return device.formats.value
     return ("c", "onnx", "tflite") if device.wants("c") else ("onnx", "tflite", "coreml")
 
 

@@ -93,6 +93,10 @@ def bench(
     found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
     if on_device is not None:
         found = (*found, *on_device.measurements)
+    if device is not None and device.npu is not None and (folder / GRAPH).exists():
+        from edgedistill.bench import npu
+
+        found = (*found, *npu.on_npu(serial.load(folder / GRAPH), device))
     if not found:
         raise InputError(
             "C files alone are measured on a device",

@@ -82,7 +82,7 @@ def _checks(out: Path) -> Iterator[Check]:
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
         if row.programs or row.suffix == "c/":
-            continue  # emulators, and what runs C files, have lines of their own
+            continue  # emulators, Vela, and what runs C files have lines of their own
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
@@ -98,8 +98,8 @@ def _checks(out: Path) -> Iterator[Check]:
 
 
 def _firmware() -> Iterator[Check]:
-    """What compiles and runs models in C."""
-    from edgedistill.runners import aarch64, c_here, cortex_m
+    """What compiles and runs models in C, and what compiles for an accelerator."""
+    from edgedistill.runners import aarch64, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -110,6 +110,10 @@ def _firmware() -> Iterator[Check]:
     for program, (reason, what) in wanted.items():
         detail = f"{reason}; only needed for emulated {what}" if reason else "found"
         yield Check(program, "missing" if reason else "good", detail)
+    reason = vela.reason_not_runnable()
+    yield Check(
+        "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
+    )
 
 
 def _arm_linux() -> Check:

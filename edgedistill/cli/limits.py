@@ -46,7 +46,7 @@ def check(budget: Mapping[str, float], records: Sequence[BuildRecord]) -> Findin
 
 def _figure(record: BuildRecord, name: str) -> float | None:
     on_device = {m.quantity: m.value for m in record.measurements if m.how in ("emulated", "modelled")}
-    firmware = any(m.quantity == "instructions" for m in record.measurements)  # run or not
+    firmware = any(m.quantity in ("instructions", "npu_cycles") for m in record.measurements)  # run or not
     match name:
         case "accuracy":
             return record.accuracy.student_int8

@@ -18,6 +18,8 @@ QUANTITIES = {
     "stack_bytes": "stack",
     "ram_bytes": "RAM",
     "flash_bytes": "flash",
+    "npu_cycles": "cycles of the accelerator",
+    "cpu_operators": "operators left to the processor",
 }
 
 
@@ -117,6 +119,8 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
     counted = people.on_device(record, "instructions")
     if counted is not None:
         speed = Card("Speed", people.instructions(counted), "for one inference, emulated")
+    elif (foretold := people.on_npu(record)) is not None:
+        speed = Card("Speed", people.milliseconds(foretold), "for one inference on the accelerator, modelled")
     elif best:
         runtime, fast, slow = best
         if slow is None:

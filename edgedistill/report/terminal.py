@@ -89,6 +89,9 @@ def _speed(record: BuildRecord) -> Text:
     counted = people.on_device(record, "instructions")
     if counted is not None:
         return Text(people.instructions(counted).replace("instructions", "instr."))
+    foretold = people.on_npu(record)
+    if foretold is not None:
+        return Text(f"{people.milliseconds(foretold)}, modelled")
     best = people.fastest(record)
     if best is None:
         return Text(people.MISSING, style="dim")
