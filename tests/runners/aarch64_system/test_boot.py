@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgedistill.runners.aarch64_system import Task, boot, sysroot
 from edgedistill.runners.programs import Ended
 from tests.graphs import random_input, small_integer_graph
 
+TARGETS = Path(__file__).parents[3] / "targets"
 GRAPH = small_integer_graph(3)
 
 
@@ -62,7 +64,7 @@ def test_user_mode_answers(emulated_arm: None, models: tuple[Path, Path]) -> Non
 
 def test_the_command() -> None:
     words = [str(w) for w in boot.command(Path("k"), Path("i"), cpu="cortex-a72", cores=2, image_bytes=2**28)]
-    pairs = dict(zip(words[1:], words[2:], strict=False))
+    pairs = dict(itertools.pairwise(words))
     assert words[0] == "qemu-system-aarch64" and pairs["-cpu"] == "cortex-a72" and pairs["-smp"] == "2"
     assert pairs["-nic"] == "none" and pairs["-icount"].startswith("shift=0")
     assert int(pairs["-m"]) * 2**20 // 2 > 2**28, "the kernel unpacks into at most half of the memory"
@@ -91,7 +93,7 @@ def test_what_is_packed(tmp_path: Path) -> None:
     ],
 )
 def test_the_processor_of_a_device(device: str, cpu: str) -> None:
-    assert aarch64_system.cpu_of(target.load_file(Path("targets") / f"{device}.toml")) == cpu
+    assert aarch64_system.cpu_of(target.load_file(TARGETS / f"{device}.toml")) == cpu
 
 
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is written is what a reader of the format finds; the real reader is the kernel of the test that boots."""
+"""What is written is what a reader of the format finds; the kernel, the real one, reads it in test_boot.py."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from edgedistill.runners.aarch64_system.cpio import FILE, FOLDER, LINK, PROGRAM, Archive
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
-ENTRIES = st.lists(st.tuples(NAMES, st.sampled_from([FILE, PROGRAM, LINK]), st.binary(max_size=40)), max_size=6)
+ENTRIES = st.lists(
+    st.tuples(NAMES, st.sampled_from([FILE, PROGRAM, LINK]), st.binary(max_size=40)), max_size=6
+)
 
 
 def unpacked(data: bytes) -> list[tuple[str, int, bytes]]:
-    """Name, mode and content of every entry, by the format's document: 6 + 13 * 8 digits, then padded parts."""
+    """Name, mode and content of every entry, by the format's document: 6 + 13 * 8 digits, padded parts."""
     found, at = [], 0
     while at < len(data):
         assert data[at : at + 6] == b"070701" and at % 4 == 0

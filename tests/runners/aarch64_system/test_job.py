@@ -56,7 +56,12 @@ def read(console: str) -> tuple[job.Counted, ...]:
 
 def test_what_was_said() -> None:
     first, second = read(WHOLE)
-    assert (first.model, first.least, first.median, first.outputs) == (Path("a.tflite"), 720979, 720979.0, None)
+    assert (first.model, first.least, first.median, first.outputs) == (
+        Path("a.tflite"),
+        720979,
+        720979.0,
+        None,
+    )
     assert second.outputs is not None
     np.testing.assert_array_equal(second.outputs, OUTPUTS)
 
