@@ -2,10 +2,10 @@
 
     python -m benchmarks.aarch64_runtimes --real-data DIR [--cpus cortex-a53,cortex-a76] [--json FILE]
 
-DIR/mlperf_tiny holds the four .tflite files. Each is run as it is, and as `edgedistill compile` prints it, for both
-runtimes; so is the kept ResNet-8 of models/cifar10-resnet8, on its golden inputs. What ours answer is compared with
-the interpreter. A processor is one boot of Debian's kernel in QEMU with the runtimes' own wheels; a count of
-instructions is no time. Peak memory is that of a process of its own, of the networks named ResNet-8.
+DIR/mlperf_tiny holds the four .tflite files. Each is run as it is, and as `edgedistill compile` prints it for
+both runtimes; so is the kept ResNet-8 of models/cifar10-resnet8, on its golden inputs. What ours answer is
+compared with the interpreter. A processor is one boot of Debian's kernel in QEMU with the runtimes' wheels; a
+count of instructions is no time. Peak memory is that of a process of its own, of the two ResNet-8.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is written is what a reader of the format finds; the kernel, the real one, reads it in test_boot.py."""
+"""What is written is what a reader of the format finds; the kernel itself reads it in test_boot.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgedistill.runners.aarch64_system.cpio import FILE, FOLDER, LINK, PROGRAM, Archive
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
+NAMES = st.text("aB.é€ ", min_size=1, max_size=20)
 ENTRIES = st.lists(
     st.tuples(NAMES, st.sampled_from([FILE, PROGRAM, LINK]), st.binary(max_size=40)), max_size=6
 )
