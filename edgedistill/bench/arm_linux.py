@@ -57,6 +57,7 @@ def bench(
             fix="name a target with 64-bit Arm, such as --target raspberry-pi-5",
         )
     cpu = cpu or aarch64_system.cpu_of(device)
+    aarch64_system.check_cpu(cpu)
     folder, models = split(path)
     tasks = _tasks(folder, models, threads)
     reason = _reason_not_runnable(quick)

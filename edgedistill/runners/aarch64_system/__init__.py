@@ -26,6 +26,7 @@ __all__ = [
     "Task",
     "answers",
     "cached",
+    "check_cpu",
     "count",
     "cpu_of",
     "gather",
@@ -128,9 +129,14 @@ def version(user_mode: bool = False) -> str:
     return boot.version(aarch64.QEMU if user_mode else boot.QEMU)
 
 
+def check_cpu(name: str) -> None:
+    """An unknown name is an error that offers the nearest."""
+    if name not in CPUS:
+        raise UnknownNameError("emulated processor", name, CPUS)
+
+
 def _check(tasks: Sequence[Task], cpu: str) -> None:
-    if cpu not in CPUS:
-        raise UnknownNameError("emulated processor", cpu, CPUS)
+    check_cpu(cpu)
     for task in tasks:
         if not task.model.is_file():
             raise InputError(

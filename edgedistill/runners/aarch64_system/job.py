@@ -85,7 +85,7 @@ class _System(_Said):
 
 class _Model(_Said):
     kind: Literal["model"]
-    model: int
+    model: Annotated[int, Field(ge=0)]
     runtime: str
     instructions: tuple[int, ...]
     baseline_bytes: int | None
@@ -98,7 +98,7 @@ class _Model(_Said):
 
 class _Failed(_Said):
     kind: Literal["failed"]
-    model: int | None = None  # None: the job itself
+    model: Annotated[int, Field(ge=0)] | None = None  # None: the job itself
     error: str
 
 
@@ -150,6 +150,8 @@ def read(console: str, tasks: Sequence[Task], *, cpu: str, where: str) -> tuple[
         if position < 0:
             continue
         said = _parse(row[position:].strip(), where)
+        if isinstance(said, _Model | _Failed) and said.model is not None and said.model >= len(tasks):
+            raise _garbled(row, where)
         match said:
             case _System():
                 if said.loop is not None and abs(said.loop - 2 * LOOP) > _TOLERANCE:
