@@ -46,6 +46,7 @@ from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
 from edgedistill.runners import aarch64
 from edgedistill.runners.cortex_m import board
+from edgedistill.sized import Sizing
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
 from edgedistill.tasks import TASKS
@@ -67,6 +68,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     lineage: list[Ancestor] = field(default_factory=list)
     guidance: list[str] = field(default_factory=list)  # said before training
+    sizing: Sizing | None = None  # None: the user named the student
 
     def within(self, recipe: Recipe) -> Run:
         """The same build by another recipe, such as one of its trainings alone."""
@@ -199,6 +201,7 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),
+            sizing=run.sizing,
             guidance=tuple(run.guidance),
         )
         train = data.train

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import units
-from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.errors import InputError
 from edgedistill.sections import (
     AdversarialSection,
     BenchSection,
@@ -22,6 +22,7 @@ from edgedistill.sections import (
     MemberSection,
     QuantiseSection,
     Recipe,
+    SizingSection,
     StudentSection,
     SynthesisSection,
     TeacherSection,
@@ -43,12 +44,11 @@ __all__ = [  # the sections are known by the recipe's module, too
     "MemberSection",
     "QuantiseSection",
     "Recipe",
+    "SizingSection",
     "StudentSection",
     "SynthesisSection",
     "TeacherSection",
 ]
-
-_BUDGET = units.LIMITS
 
 
 def load(path: Path) -> Recipe:
@@ -96,8 +96,8 @@ def example() -> Path:
 
 
 def budget(recipe: Recipe) -> dict[str, float]:
-    """The limits as numbers: latency in ms, ram and flash in bytes, energy in mJ, macs, accuracy 0..1."""
-    return {name: _BUDGET[name](text) for name, text in recipe.budget.items()}
+    """The limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1."""
+    return units.parse_limits(recipe.budget, where="budget")
 
 
 def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
@@ -153,10 +153,13 @@ def check(recipe: Recipe, where: str = "recipe") -> Recipe:
     Raises:
         InputError: choices that contradict one another.
     """
-    for name, text in recipe.budget.items():
-        if name not in _BUDGET:
-            raise UnknownNameError("limit", name, _BUDGET, where=f"{where}, budget")
-        _BUDGET[name](text, where=f"{where}, budget.{name}")
+    units.parse_limits(recipe.budget, where=f"{where}, budget")
+    if recipe.student.spec != "auto" and recipe.sizing.search in ("quick", "thorough"):
+        raise InputError(
+            f"the student is named, so there is nothing to search: {recipe.student.spec}",
+            where=f"{where}, student.spec and sizing.search",
+            fix='leave the student out, or sizing.search = "none"',
+        )
     if not recipe.targets:
         raise InputError("no target is named", where=f"{where}, targets", fix='targets = ["android-arm64"]')
     if len(set(recipe.targets)) != len(recipe.targets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -51,6 +52,35 @@ class Npu(BaseModel):
     memory_mode: str = Field(pattern=r"^\w+$")  # where weights and activations lie
 
 
+Coefficient = Annotated[float, Field(ge=0)]
+
+
+class Cost(BaseModel):
+    """A model of what one inference takes, fitted to measurements; see sizing/cost.py."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runtime: Runtime
+    quantity: Literal["instructions", "latency"]  # of one inference; latency in ms
+    machine: str = Field(min_length=1)  # processor, or emulator with its version
+    software: str = Field(min_length=1)  # compiler and its flags, or the runtime, with versions
+    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    graphs: Positive  # designed networks that were measured
+    error_median: Coefficient  # cross-validated, of a network: |predicted / measured - 1|
+    error_p90: Coefficient
+    band: Band  # measured / predicted of nine networks in ten
+    spread: Coefficient = 0.0  # of repeated measurements of one network, median; 0 where they are exact
+    coefficients: dict[str, dict[str, Coefficient]]  # by kernel and by what sizing/*_work.py counts
+
+
+class Overlay(BaseModel):
+    """What a user's own measurements add to a shipped target."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cost: tuple[Cost, ...] = ()
+
+
 class Target(BaseModel):
     """What the compiler knows of a device. A fact that nobody has stated is None, never guessed."""
 
@@ -75,6 +105,7 @@ class Target(BaseModel):
     default_runner: Runner = "local"
     budget: dict[str, str] = Field(default_factory=dict)  # limits where nobody gives any: a choice, no fact
     notes: str = ""
+    cost: tuple[Cost, ...] = ()  # written by `edgedistill calibrate`
 
     @model_validator(mode="after")
     def _runs_somewhere(self) -> Target:
@@ -104,7 +135,7 @@ def load(name: str) -> Target:
     """
     if name.endswith(".toml"):
         return load_file(Path(name))
-    return _parse(text_of(name), name, f"{name}.toml")
+    return overlaid(_parse(text_of(name), name, f"{name}.toml"))
 
 
 def text_of(name: str) -> str:
@@ -118,6 +149,31 @@ def text_of(name: str) -> str:
     if name not in names():
         raise UnknownNameError("target", name, names())
     return (resources.files("edgedistill.profiles") / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def overlay_path(name: str) -> Path:
+    """Where a user's measurements of a shipped target lie, whether there are any or not."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"  # XDG Base Directory Specification
+    return Path(home) / "edgedistill" / "targets" / f"{name}.toml"
+
+
+def overlaid(device: Target) -> Target:
+    """A shipped target with the user's own measurements before those that it ships with.
+
+    Raises:
+        InputError: the user's file cannot be read.
+    """
+    path = overlay_path(device.name)
+    if not path.is_file():
+        return device
+    own = parse_toml(read_text(path, "target overlay"), Overlay, str(path)).cost
+    return device.model_copy(update={"cost": merged(device.cost, own)})
+
+
+def merged(costs: tuple[Cost, ...], newer: tuple[Cost, ...]) -> tuple[Cost, ...]:
+    """The newer ones, and of the others those of another runtime or quantity."""
+    replaced = {(cost.runtime, cost.quantity) for cost in newer}
+    return (*newer, *(cost for cost in costs if (cost.runtime, cost.quantity) not in replaced))
 
 
 def load_file(path: Path) -> Target:
@@ -172,7 +228,8 @@ def gaps(device: Target) -> tuple[str, ...]:
         and device.cycles_per_instruction is None,
         "picojoules_per_cycle: no energy is estimated": wants_c and device.picojoules_per_cycle is None,
         "cost: latency is not predicted before training (see `edgedistill calibrate`)": device.npu is None
-        and not getattr(device, "cost", ()),
+        and device.cpu is None
+        and not device.cost,
     }
     return tuple(text for text, missing in found.items() if missing)
 

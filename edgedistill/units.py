@@ -70,13 +70,15 @@ LIMITS: Mapping[str, Callable[..., float]] = MappingProxyType(  # what a budget 
         "flash": parse_bytes,
         "energy": parse_mj,
         "macs": parse_count,
+        "weights": parse_bytes,
+        "instructions": parse_count,
         "accuracy": parse_share,
     }
 )
 
 
 def parse_limits(budget: Mapping[str, str], *, where: str) -> dict[str, float]:
-    """Limits as numbers: latency in ms, ram and flash in bytes, energy in mJ, macs, accuracy 0..1.
+    """Limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1.
 
     Raises:
         UnknownNameError: there is no such limit.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedistill.cli.guard import guarded
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 from edgedistill.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from edgedistill.target import Cost
 
 app = typer.Typer(help="Devices: which ones ship, what is known of them, and whether your own file is right.")
 
@@ -59,6 +62,11 @@ def show(
     rows += [(f"budget.{name}", text, "a default limit, not a fact") for name, text in device.budget.items()]
     rows.append(("default_runner", device.default_runner, RUNS[device.default_runner]))
     print_table(("fact", "value", "source"), rows, title=f"{device.name}: {device.title}")
+    for cost in device.cost:
+        console().print(f"cost model: {_model(cost)}", markup=False, soft_wrap=True)
+    overlay = devices.overlay_path(name)
+    if device.name == name and overlay.is_file():
+        console().print(f"in force: your own measurements, {overlay}", markup=False, soft_wrap=True)
     if device.notes:
         console().print(device.notes, markup=False)
 
@@ -98,6 +106,12 @@ def _write(path: Path, text: str, force: bool) -> None:
             where=str(path),
             fix="choose a folder that exists and is writable",
         ) from error
+
+
+def _model(cost: Cost) -> str:
+    """What was fitted to what, and how well."""
+    found = f"{cost.quantity} with {cost.runtime}, {cost.graphs} networks on {cost.machine}, {cost.date}"
+    return f"{found}; nine in ten within {cost.error_p90:.1%}"
 
 
 def check(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import attacks, flash, memory, people, svg
+from edgedistill.report import attacks, flash, memory, pareto, people, svg
 from edgedistill.report.guidance import guidance
 from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
@@ -40,6 +40,7 @@ def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
         title=f"{record.target} — edgedistill",
         sentence=_sentence(record),
         strips=strips,
+        sizing=pareto.view(record.sizing) if record.sizing else None,
         imagined=_imagined(record),
         cards=_cards(record),
         guidance=guidance(record),
