@@ -107,6 +107,22 @@ def test_other_processors_and_other_files_are_refused(built: Path, linux: Linux)
         arm_linux.bench(built, DEVICE)
 
 
+def test_doctor_says_whether_the_files_are_here(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
+    def row() -> tuple[str, str]:
+        checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
+        return checks["emulated Arm Linux"]["state"], checks["emulated Arm Linux"]["detail"]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(aarch64_system, "reason_not_runnable", lambda: None)
+    assert row() == ("note", "its files come with the first bench --on emulator (about 110 MB, apt and pip)")
+    monkeypatch.setattr(aarch64_system, "reason_not_runnable", lambda: "there is no qemu-system-aarch64 here")
+    assert row() == ("missing", "there is no qemu-system-aarch64 here; only needed for bench --on emulator")
+
+
 def test_the_command(run: Run, built: Path, linux: Linux) -> None:  # noqa: F811
     good = run("bench", str(built), "--on", "emulator", "--target", "raspberry-pi-4", "--json")
     assert good.exit_code == 0, good.stderr
