@@ -16,6 +16,7 @@ from edgedistill.cli import (
     inspect,
     lists,
     schema,
+    size,
     targets,
     teach,
     tune,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("build")(guarded(build.build, together=True))
 app.command("teach")(guarded(teach.teach, together=True))
+app.command("size")(guarded(size.size))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
 app.command("calibrate")(guarded(calibrate.calibrate))

@@ -1,4 +1,4 @@
-"""Runs .tflite and .onnx files on an emulated 64-bit Arm Linux in the runtimes' own wheels, and counts instructions.
+"""Runs .tflite and .onnx files in the runtimes' own wheels on an emulated 64-bit Arm Linux.
 
 Debian's kernel boots in QEMU's system mode, and the kernel's counter (perf_event_open) is read around each
 inference. QEMU knows no cycles, caches or pipelines: an instruction is no time, and its own speed says
@@ -19,7 +19,22 @@ from edgedistill.runners.aarch64_system.job import Counted, Runtime, Task
 from edgedistill.runners.aarch64_system.sysroot import Sysroot
 from edgedistill.target import Target
 
-__all__ = ["CPUS", "Counted", "Runtime", "Task", "answers", "count", "cpu_of", "reason_not_runnable", "run"]
+__all__ = [
+    "CPUS",
+    "Counted",
+    "Runtime",
+    "Task",
+    "answers",
+    "cached",
+    "check_cpu",
+    "count",
+    "cpu_of",
+    "gather",
+    "missing",
+    "reason_not_runnable",
+    "run",
+    "version",
+]
 
 CPUS: Mapping[str, str] = MappingProxyType(
     {
@@ -100,14 +115,28 @@ def cached() -> Sysroot | None:
     return sysroot.find()
 
 
-def version() -> str:
-    """``qemu 7.2.17``."""
-    return boot.version()
+def gather() -> Sysroot:
+    """The system's files, downloaded if they were not.
+
+    Raises:
+        GateError: apt or pip cannot give them.
+    """
+    return sysroot.get()
+
+
+def version(user_mode: bool = False) -> str:
+    """Of the emulator: ``qemu 7.2.17``."""
+    return boot.version(aarch64.QEMU if user_mode else boot.QEMU)
+
+
+def check_cpu(name: str) -> None:
+    """An unknown name is an error that offers the nearest."""
+    if name not in CPUS:
+        raise UnknownNameError("emulated processor", name, CPUS)
 
 
 def _check(tasks: Sequence[Task], cpu: str) -> None:
-    if cpu not in CPUS:
-        raise UnknownNameError("emulated processor", cpu, CPUS)
+    check_cpu(cpu)
     for task in tasks:
         if not task.model.is_file():
             raise InputError(

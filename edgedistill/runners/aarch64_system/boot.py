@@ -96,7 +96,7 @@ def command(kernel: Path, image: Path, *, cpu: str, cores: int, image_bytes: int
     )
 
 
-def version() -> str:
+def version(program: str = QEMU) -> str:
     """``qemu 7.2.17``."""
-    found = re.search(r"version (\S+)", programs.first_line(QEMU))
+    found = re.search(r"version (\d\S*)", programs.first_line(program))
     return f"qemu {found[1]}" if found else "qemu"

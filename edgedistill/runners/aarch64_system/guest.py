@@ -26,7 +26,7 @@ import traceback
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ _POWER_OFF = 0x4321_FEDC  # reboot(2)
 
 
 def main(arguments: list[str]) -> int:
-    """``guest.py``: a booted system; ``guest.py FOLDER``: all its models; ``guest.py FOLDER N``: one alone."""
+    """Nothing: a booted system's job; FOLDER: all models of a job; FOLDER N: one of them."""
     if not arguments:
         _mount()
         try:
@@ -110,9 +110,7 @@ def _answer(folder: Path, model: dict[str, Any], count: bool) -> dict[str, Any]:
     given = np.load(folder / model["inputs"], allow_pickle=False) if model["inputs"] else None
     baseline = _reset_peak()
     counter = Counter(inherit=True) if count else None  # before the runtime's threads begin
-    loaded = {"litert": LiteRt, "onnxruntime": Ort}[model["runtime"]](
-        folder / model["file"], model["threads"]
-    )
+    loaded = LOADERS[model["runtime"]](folder / model["file"], model["threads"])
     first = loaded.feed(given[:1] if given is not None else None, model["seed"])
     for _ in range(model["warmup"]):
         loaded.infer(first)
@@ -186,6 +184,21 @@ class Ort:
         return np.asarray(self._session.run(self._outputs, feed)[0])
 
 
+class Loaded(Protocol):
+    """A model in its runtime."""
+
+    def feed(self, given: NDArray[Any] | None, seed: int, /) -> Any:
+        """What ``infer`` takes: the first input is ``given``, what is not given is random."""
+        ...
+
+    def infer(self, feed: Any, /) -> NDArray[Any]:
+        """The first output."""
+        ...
+
+
+LOADERS: dict[str, Callable[[Path, int], Loaded]] = {"litert": LiteRt, "onnxruntime": Ort}
+
+
 def random_values(rng: np.random.Generator, shape: Any, dtype: Any) -> NDArray[Any]:
     """Any value of 8-bit integers; 0 or 1 of wider ones, which mostly are indices; normal floats."""
     dtype = np.dtype(dtype)
@@ -198,7 +211,7 @@ def random_values(rng: np.random.Generator, shape: Any, dtype: Any) -> NDArray[A
 
 
 class Counter:
-    """Instructions of this process (and, with ``inherit``, of threads that it begins later) outside the kernel."""
+    """Instructions of this process outside the kernel; with ``inherit`` of later threads, too."""
 
     def __init__(self, inherit: bool = False) -> None:
         flags = _NO_KERNEL | _NO_HYPERVISOR | (_INHERIT if inherit else 0)
@@ -232,8 +245,9 @@ def loop_instructions(counter: Counter) -> int:
     page.write(_COUNT_DOWN)
     code = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
     code(1)
-    once, thrice = (min(counter.of(lambda: code(n)) for _ in range(3)) for n in (LOOP, 2 * LOOP))
-    return thrice - once
+    shorter = min(counter.of(lambda: code(LOOP)) for _ in range(3))
+    longer = min(counter.of(lambda: code(2 * LOOP)) for _ in range(3))
+    return longer - shorter
 
 
 def _status(key: str) -> int | None:

@@ -29,7 +29,7 @@ WARMUP, RUNS = 2, 5
 """The first inferences prepare; of five, all but the last have counted the same in LiteRT."""
 
 _LINE = re.compile(rf"{MARK} ([0-9a-f]{{8}}) (\{{.*\}})")
-_TOLERANCE = 16  # instructions around the loop that proves the counter
+_TOLERANCE = LOOP // 100  # a call from Python into the loop varies by some hundred instructions
 _SHOWN = 400  # characters of a console's last words
 
 
@@ -85,7 +85,7 @@ class _System(_Said):
 
 class _Model(_Said):
     kind: Literal["model"]
-    model: int
+    model: Annotated[int, Field(ge=0)]
     runtime: str
     instructions: tuple[int, ...]
     baseline_bytes: int | None
@@ -98,7 +98,7 @@ class _Model(_Said):
 
 class _Failed(_Said):
     kind: Literal["failed"]
-    model: int | None = None  # None: the job itself
+    model: Annotated[int, Field(ge=0)] | None = None  # None: the job itself
     error: str
 
 
@@ -113,7 +113,7 @@ _ANSWER: TypeAdapter[_System | _Model | _Failed | _End] = TypeAdapter(
 
 
 def write(folder: Path, tasks: Sequence[Task], *, count: bool) -> None:
-    """Writes job.json, the models and their inputs. ``count``: instructions and memory, of a booted system."""
+    """Writes job.json, the models and their inputs. ``count``: for a booted system."""
     rows = []
     for index, task in enumerate(tasks):
         name = f"{index}{task.model.suffix}"
@@ -127,7 +127,7 @@ def write(folder: Path, tasks: Sequence[Task], *, count: bool) -> None:
                 "file": name,
                 "runtime": task.runtime,
                 "inputs": inputs,
-                "alone": task.alone,
+                "alone": task.alone and count,
                 "threads": task.threads,
                 "seed": task.seed,
                 "warmup": WARMUP if count else 0,
@@ -150,6 +150,8 @@ def read(console: str, tasks: Sequence[Task], *, cpu: str, where: str) -> tuple[
         if position < 0:
             continue
         said = _parse(row[position:].strip(), where)
+        if isinstance(said, _Model | _Failed) and said.model is not None and said.model >= len(tasks):
+            raise _garbled(row, where)
         match said:
             case _System():
                 if said.loop is not None and abs(said.loop - 2 * LOOP) > _TOLERANCE:
@@ -170,8 +172,9 @@ def read(console: str, tasks: Sequence[Task], *, cpu: str, where: str) -> tuple[
             case _End():
                 ended = True
     if not ended or set(found) != set(range(len(tasks))):
+        done = f"{len(found)} of {len(tasks)} models"
         raise GateError(
-            f"the emulated system ended early, with {len(found)} of {len(tasks)} models: {_last_words(console)}",
+            f"the emulated system ended early, with {done}: {_last_words(console)}",
             where=where,
             fix="try again on an idle machine with more free memory",
         )

@@ -8,14 +8,13 @@ versions of the runtimes that are installed here.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -155,6 +154,8 @@ def _key() -> str:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """One process gathers at a time; what a killed one left is removed."""
+    import fcntl  # Linux alone gets here: it has apt
+
     with (cache() / "aarch64.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file closes, and by the kernel if we are killed
         for left in cache().glob("gathering-*"):
@@ -213,7 +214,7 @@ CPU variant\t: 0x0
 CPU part\t: 0xd03
 CPU revision\t: 4
 """
-"""A Cortex-A53's. QEMU 7.2's user mode shows programs the host's, in which the runtimes find no Arm and end."""
+"""A Cortex-A53's. QEMU 7.2's user mode shows the host's, in which the runtimes find no Arm and crash."""
 
 
 def _download(apt: Path) -> list[Path]:
@@ -285,7 +286,7 @@ def _only(folder: Path, pattern: str, reason: str) -> Path:
     return found[0]
 
 
-def _must(command: list[str | Path], seconds: float, reason: str) -> None:
+def _must(command: Sequence[str | Path], seconds: float, reason: str) -> None:
     ended = programs.run(command, seconds=seconds)
     if ended.code != 0:
         raise GateError(
