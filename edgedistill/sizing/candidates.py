@@ -98,7 +98,7 @@ class Judge:
         return self.recipe.export.family
 
     def judge(self, student: str) -> Judged | None:
-        """Of a spec; None: the network cannot be built for this data, or a device cannot compute it."""
+        """Of a spec; None: it cannot be built for this data, or computed or predicted for a device."""
         found = self._lowered(student)
         if found is None:
             return None
@@ -116,8 +116,9 @@ class Judge:
             predicted = self.predict(graph, device, cost.runtime_of(device))
             needs = _needs(graph, need, predicted)
             for limit in self.budget.limits[device.name]:
-                used = needs[limit.name] / limit.value if limit.name in needs else 0.0
-                uses[limit.name] = max(used, uses.get(limit.name, 0.0))
+                if limit.name not in needs:  # an operator that the device's cost model does not know
+                    return None
+                uses[limit.name] = max(needs[limit.name] / limit.value, uses.get(limit.name, 0.0))
             for row in predicted:
                 kept = predictions.get(row.quantity)
                 predictions[row.quantity] = row if kept is None or row.high > kept.high else kept
