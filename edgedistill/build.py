@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill import data as data_sets
 from edgedistill import choose, datafree, phases, robustness, students, succession, target, tasks
+from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8

@@ -42,7 +42,9 @@ def test_the_chosen_student_keeps_the_budget_and_a_second_call_repeats_nothing(
 
 
 def test_an_impossible_budget_ends_at_once(tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match="no student keeps the budget: the smallest there is, resnet:width=4"):
+    with pytest.raises(
+        BudgetError, match="no student keeps the budget: the smallest there is, resnet:width=4"
+    ):
         size(recipe(weights="100B"), tmp_path)
 
 

@@ -52,7 +52,11 @@ def size(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="Keeps the search; the same call goes on.", rich_help_panel=_SEARCH
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Keeps the search; the same call goes on.",
+            rich_help_panel=_SEARCH,
         ),
     ] = Path("out"),
     fresh: Annotated[

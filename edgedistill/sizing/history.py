@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 GENERATION = 50  # candidates: NSGA-II's population, and the most that a search that is stopped repeats
 _PATIENCE_S = 120  # for another search on the same file to finish writing
 _TRIES = 8  # to open a file that another search is making
-_DIRECTIONS: tuple[Literal["maximize"], Literal["minimize"]] = ("maximize", "minimize")  # the score, and the share of the limit that is used most
+_DIRECTIONS: tuple[Literal["maximize"], Literal["minimize"]] = (
+    "maximize",
+    "minimize",
+)  # the score, and the share of the limit that is used most
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,13 @@ QUICK = ("size", "--target", "android-arm64", "--data", "digits", "--family", "r
 def test_it_prints_the_choice_and_the_build_command(run: Run) -> None:
     result = run(*QUICK, "--budget", "ram=6KiB,weights=8KiB", "--out", "o")
     assert result.exit_code == 0, result.output
-    for words in ("chosen", "what binds is", "(--budget)", "nothing was trained", "edgedistill build --target"):
+    for words in (
+        "chosen",
+        "what binds is",
+        "(--budget)",
+        "nothing was trained",
+        "edgedistill build --target",
+    ):
         assert words in result.output
     again = run(*QUICK, "--budget", "ram=6KiB,weights=8KiB", "--out", "o", "--json")
     found = json.loads(again.stdout)

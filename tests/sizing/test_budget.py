@@ -93,7 +93,12 @@ def test_a_size_is_read_as_it_is_printed(count: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("accuracy", 0.9, "90.0%"), ("macs", 12.5e6, "12.5 M"), ("latency", 2.0, "2.00 ms"), ("energy", 3, "3 mJ")],
+    [
+        ("accuracy", 0.9, "90.0%"),
+        ("macs", 12.5e6, "12.5 M"),
+        ("latency", 2.0, "2.00 ms"),
+        ("energy", 3, "3 mJ"),
+    ],
 )
 def test_amounts_read_as_people_write_them(name: str, value: float, words: str) -> None:
     assert budget.amount(name, value) == words

@@ -57,7 +57,9 @@ def test_families_are_the_tasks_unless_named() -> None:
 
 
 def test_a_narrower_student_keeps_all_but_its_channels() -> None:
-    spec = students.parse("mobilenet:width=64,width2=128,width3=256,head=512,blocks2=3,kernel=5,stem_stride=2")
+    spec = students.parse(
+        "mobilenet:width=64,width2=128,width3=256,head=512,blocks2=3,kernel=5,stem_stride=2"
+    )
     found = dict(space.narrower(spec).numbers)
     assert (found["blocks2"], found["kernel"], found["stem_stride"]) == (3, 5, 2)
     widths = [found[name] for name in ("head", "width", "width2", "width3")]
