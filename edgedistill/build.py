@@ -115,6 +115,7 @@ def build(
             data = datafree.with_real_test(run, section, data)
             report = parallel.once(_check_teacher, run, teacher, data)
         accuracy = parallel.once(_float_accuracy, float_graph, data, report)
+        run.sizing = choose.beside_teacher(run.sizing, teacher, accuracy.teacher)
         if recipe.bench.baseline:
             accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
         attacked = parallel.once(robustness.attack, run, data, teacher, float_graph, integer)
