@@ -4,9 +4,15 @@ import json
 
 import pytest
 
+from edgedistill.sizing import history
 from tests.cli.conftest import Run
 
-QUICK = ("size", "--target", "android-arm64", "--data", "digits", "--family", "resnet", "-n", "50")
+QUICK = ("size", "--target", "android-arm64", "--data", "digits", "--family", "resnet", "-n", "20")
+
+
+@pytest.fixture(autouse=True)
+def generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "GENERATION", 10)  # a trial takes tens of milliseconds in Optuna's storage
 
 
 def test_it_prints_the_choice_and_the_build_command(run: Run) -> None:
@@ -39,7 +45,7 @@ def test_it_prints_the_choice_and_the_build_command(run: Run) -> None:
         ("--budget speed=2", "there is no limit named 'speed'"),
         ("--budget accuracy=90%", "nothing limits the student"),
         ("--budget flash=10B", "no student keeps the budget"),
-        ("--budget flash=1MB --family resnett", "did you mean resnet?"),
+        ("--budget flash=1MB --family resnett", "did you mean resnet"),
         ("--budget flash=1MB --search none", "size only searches"),
         ("--budget flash=1MB --search slow", "sizing.search"),
         ("--budget flash=1MB -n 0", "sizing.trials"),
