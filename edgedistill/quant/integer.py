@@ -40,7 +40,7 @@ def to_integer(
     qparams: Mapping[str, QParams],
     weight_scales: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Graph:
-    """The integer graph: int8 activations and weights, int32 biases of scale ``s_x * s_w``.
+    """The integer graph: int8 activations (int16 by ``qparams``) and weights, int32 biases of ``s_x * s_w``.
 
     Args:
         graph: float, with the weights to deploy.
@@ -49,7 +49,8 @@ def to_integer(
     """
     learned = weight_scales or {}
     tensors = {
-        name: replace(graph.tensors[name], dtype="int8", quant=qparams[name]) for name in graph.activations()
+        name: replace(graph.tensors[name], dtype=f"int{qparams[name].bits}", quant=qparams[name])
+        for name in graph.activations()
     }
     result: list[Op] = []
     for op in graph.ops:
