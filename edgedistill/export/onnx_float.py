@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgedistill.export.onnx_emitter import Emitter, conv_attrs
-
 from edgedistill.ir.graph import Op
 from edgedistill.ir.ops import (
     Add,

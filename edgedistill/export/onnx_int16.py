@@ -94,7 +94,9 @@ def _requantise(e: Emitter, op: Op, acc: str, along: tuple[int, ...]) -> None:
     limits = numerics16.limits_16(_quant(e, y), getattr(op.attrs, "act", "none"))
     ends = [e.constant(f"int16/double{v}", np.float64(v)) for v in limits]
     half = e.constant("int16/half/double", np.float64(0.5))
-    steps = e.node("Mul", [acc, e.constant(f"{y}/multiplier", m.reshape(along))], f"{y}/steps", f"{op.name}/mul")
+    steps = e.node(
+        "Mul", [acc, e.constant(f"{y}/multiplier", m.reshape(along))], f"{y}/steps", f"{op.name}/mul"
+    )
     steps = e.node("Add", [steps, half], f"{y}/raised", f"{op.name}/raise")
     steps = e.node("Floor", [steps], f"{y}/whole", f"{op.name}/floor")
     steps = e.node("Clip", [steps, *ends], f"{y}/clipped", f"{op.name}/clip")

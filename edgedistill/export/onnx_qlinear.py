@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgedistill.export import onnx_int16
-from edgedistill.export.onnx_emitter import MICROSOFT, AttrValue, Emitter, conv_attrs
+from edgedistill.export.onnx_emitter import MICROSOFT, Emitter, conv_attrs
 from edgedistill.ir.graph import Op
 from edgedistill.ir.ops import (
     Add,

@@ -53,9 +53,7 @@ def print_int16(p: Printer, op: Op) -> None:
 def _window(p: Printer, op: Op, attrs: Conv2D | DepthwiseConv2D) -> None:
     weights = p.graph.tensors[op.inputs[1]]
     x, padding = p.padded(op.inputs[0], attrs.pads, (weights.shape[1], weights.shape[2]), attrs.stride)
-    options = p.options(
-        "Conv2DOptions" if isinstance(attrs, Conv2D) else "DepthwiseConv2DOptions", attrs.act
-    )
+    options = p.options("Conv2DOptions" if isinstance(attrs, Conv2D) else "DepthwiseConv2DOptions", attrs.act)
     if isinstance(attrs, DepthwiseConv2D):
         options.depthMultiplier = 1
     options.padding = padding

@@ -167,7 +167,9 @@ def _integer(graph: Graph, op: Op, x: list[Array], family: Family) -> Array:
 def accumulate(attrs: ops.Attrs, x: Array, w: Array, b: Array, zero_point: int) -> Array:
     """``sum((x - zero_point) * w) + b``: whole numbers [..., O] in float32, or float64 where needed."""
     positions = w[..., 0].size if isinstance(attrs, ops.DepthwiseConv2D) else w[0].size
-    bound = positions * 127 * (2**15 if x.dtype == np.int16 else 255) + int(np.abs(b.astype(np.int64)).max(initial=0))
+    bound = positions * 127 * (2**15 if x.dtype == np.int16 else 255) + int(
+        np.abs(b.astype(np.int64)).max(initial=0)
+    )
     kind = np.float32 if bound < EXACT_FLOAT32 else np.float64
     centred = x.astype(kind)
     centred -= kind(zero_point)

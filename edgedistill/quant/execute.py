@@ -220,7 +220,9 @@ class GraphNet(nn.Module):
         else:
             s_x = torch.from_numpy(self.qparams[op.inputs[0]].scale).to(x[0].device)
             w_int, b_int, s_w = self._whole(op, s_x)
-            m = torch.from_numpy(multiplier_16(s_x.cpu().numpy(), s_w.detach().cpu().numpy(), q_y.scale)).to(x[0].device)
+            m = torch.from_numpy(multiplier_16(s_x.cpu().numpy(), s_w.detach().cpu().numpy(), q_y.scale)).to(
+                x[0].device
+            )
             acc = self._linear(op, x[0].double(), w_int.double(), b_int)
             steps = _HalfUp.apply(acc * (m.view(1, -1, 1, 1) if acc.ndim == 4 else m)).float()  # type: ignore[no-untyped-call]
         return torch.clamp(steps, *limits_16(q_y, op.attrs.act))

@@ -172,5 +172,3 @@ class _Borders:
         self.ops.append(
             Op(f"{layer}.rescaled", ops.DepthwiseConv2D(constant=True), (x, w.name, b.name), (y,))
         )
-
-

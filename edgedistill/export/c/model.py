@@ -184,7 +184,9 @@ def _steps(graph: Graph, arena: ArenaPlan, family: Family) -> list[tuple[Step, P
             lacking.append(f"{last.name} ({last.kind}): there is no kernel for it")
             continue
         try:
-            found.append((step, (print_int16 if graph.is_int16(last) else OPERATORS[last.kind])(graph, step, site)))
+            found.append(
+                (step, (print_int16 if graph.is_int16(last) else OPERATORS[last.kind])(graph, step, site))
+            )
         except InputError as error:
             lacking.append(f"{last.name} ({last.kind}): {error.what}")
     if lacking:
