@@ -111,8 +111,8 @@ def deliver(
     recipe, reporter = run.recipe, run.reporter
     wanted = recipes.formats(recipe, device)
     formats = exportable(wanted, integer)
-    for name in set(wanted) - set(formats):
-        reporter.note(f"{name}: not exported, because layers are in int16: {NO_INT16[name]}")
+    for dropped in set(wanted) - set(formats):
+        reporter.note(f"{dropped}: not exported, because layers are in int16: {NO_INT16[dropped]}")
     with run.store.scratch(f"deliver-{device.name}") as folder:
         reporter.stage("export", f"{device.name}: {', '.join(formats)}")
         started = time.perf_counter()

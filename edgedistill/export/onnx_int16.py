@@ -1,4 +1,4 @@
-"""ONNX: operators on int16, from float operators whose every result is a whole number, so that no CPU differs.
+"""ONNX: operators on int16, made of float operators whose every result is whole, so that no CPU differs.
 
 ONNX Runtime has no int16 convolution, so an int16 value is held as a whole number in float32, and a
 sum of products is taken in digits: ``x = sum(d_i * 2**(bits * i))`` with signed digits so small that
@@ -145,8 +145,8 @@ def _quantise(e: Emitter, op: Op) -> None:
 def _kernel(data: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """ONNX's layout: [O,I,KH,KW], depthwise [C,1,KH,KW], and for MatMul [I,O]."""
     if data.ndim == 2:
-        return data.T
-    return data.transpose((3, 0, 1, 2) if axis == 3 else (0, 3, 1, 2))
+        return np.asarray(data.T, np.float32)
+    return np.asarray(data.transpose((3, 0, 1, 2) if axis == 3 else (0, 3, 1, 2)), np.float32)
 
 
 def _quant(e: Emitter, name: str) -> QParams:

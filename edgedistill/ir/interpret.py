@@ -1,8 +1,9 @@
 """Runs a graph in NumPy: the meaning that every trainer, printer and runtime is compared with.
 
-Float graphs are computed in float32. Integer graphs are computed in family F or D, their
-operators on int16 in the one rule that these have in all runtimes (see numerics). Sums of int8 products are taken by float matrix products, which are exact while
-they stay below 2**24 in float32 and 2**53 in float64.
+Float graphs are computed in float32. Integer graphs are computed in family F or D (see numerics),
+their operators on int16 in the one rule that these have in all runtimes (numerics16). Sums of
+products are taken by float matrix products, which are exact while they stay below 2**24 in
+float32 and 2**53 in float64.
 
 Legend: N batch, H height, W width, C channels, I input channels, O output channels.
 """

@@ -167,7 +167,7 @@ def bias_scale(graph: Graph, op: Op) -> str | None:
 
 
 def act_is_saturation(graph: Graph, op: Op) -> str | None:
-    """In int8, RELU and RELU6 have zero point -128; RELU6's range ends at 6 or before: ``255 * scale <= 6``."""
+    """In int8, RELU and RELU6 have zero point -128; RELU6's range ends by 6: ``255 * scale <= 6``."""
     act = getattr(op.attrs, "act", "none")
     if not graph.is_integer or act == "none" or graph.is_int16(op):
         return None

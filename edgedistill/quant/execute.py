@@ -186,9 +186,9 @@ class GraphNet(nn.Module):
         assert self.qparams is not None
         attrs, q_y = op.attrs, self.qparams[op.outputs[0]]
         if isinstance(attrs, ops.Quantize):
-            ratio = whole_ratio(self.qparams[op.inputs[0]], q_y)
-            assert ratio is not None, f"{op.name}: no whole ratio of scales"
-            return torch.clamp(x[0] * ratio, *_ends(q_y))
+            times = whole_ratio(self.qparams[op.inputs[0]], q_y)
+            assert times is not None, f"{op.name}: no whole ratio of scales"
+            return torch.clamp(x[0] * times, *_ends(q_y))
         if q_y.bits == 16 and not isinstance(attrs, ops.Reshape):
             return self._int16(op, x, q_y)
         if isinstance(attrs, WEIGHTED):
