@@ -20,7 +20,7 @@ from edgedistill.distill import adversarial, parallel
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import AfterEpoch, fit
 from edgedistill.ir import serial
-from edgedistill.ir.graph import Graph
+from edgedistill.ir.graph import Graph, QParams
 from edgedistill.quant import int16, ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
@@ -141,17 +141,21 @@ def quantise(
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
         observed = parallel.once(ranges.observe, floating, calibration, choices.percentile)
+        extremes = parallel.once(ranges.observe, floating, calibration, 100) if choices.int16 else None
         work = run.store.work("quantise", name)
 
+        def quantised_with(graph: Graph, layers: Sequence[str]) -> tuple[Graph, dict[str, QParams]]:
+            return int16.quantised(graph, observed, layers, extremes)
+
         def train(layers: Sequence[str], folder: Path) -> tuple[Graph, Graph, tuple[EpochLog, ...]]:
-            graph, qparams = int16.quantised(floating, observed, layers)
+            graph, qparams = quantised_with(floating, layers)
             make = LearnedGraphNet if choices.scales == "learned" else GraphNet
             quantised = make(graph, qparams)
             logs = phases.train(run, net, quantised, data, teacher, folder)
             trained = quantised.trained()
             return trained, to_integer(trained, quantised.deployed(), quantised.weight_scales()), logs
 
-        integer, logs, made = widening.trained(run, floating, observed, data, train, work)
+        integer, logs, made = widening.trained(run, floating, quantised_with, data, train, work)
         run.seconds["quantise"] = time.perf_counter() - started
         parallel.once(_keep_integer, run, name, integer, logs, made)
         found = run.store.find("quantise", name)

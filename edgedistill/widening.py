@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from edgedistill.deliver import Run
 from edgedistill.distill import evaluate, parallel
 from edgedistill.errors import InputError
 from edgedistill.export import NO_INT16
-from edgedistill.ir.graph import Graph
+from edgedistill.ir.graph import Graph, QParams
 from edgedistill.quant import int16
 from edgedistill.quant.execute import GraphNet, Shadow
 from edgedistill.quant.integer import to_integer
@@ -24,7 +24,8 @@ from edgedistill.sizing import fits
 
 RANKED = 512  # validation examples on which candidates are compared; accuracy is of all
 
-Ranges = Mapping[str, tuple[float, float]]
+Quantised = Callable[[Graph, Sequence[str]], tuple[Graph, dict[str, QParams]]]
+"""``int16.quantised`` with the ranges that were observed."""
 Train = Callable[[Sequence[str], Path], tuple[Graph, Graph, tuple[EpochLog, ...]]]
 """Int8 training with the named layers in int16: the trained float graph, the integer graph, the epochs."""
 
@@ -64,13 +65,13 @@ def check(recipe: Recipe) -> None:
 
 
 def trained(
-    run: Run, floating: Graph, observed: Ranges, data: ImageData, train: Train, work: Path
+    run: Run, floating: Graph, quantised: Quantised, data: ImageData, train: Train, work: Path
 ) -> tuple[Graph, tuple[EpochLog, ...], Int16 | None]:
     """Trains with the recipe's layers in int16; with "auto", in int8 first, and again only if that lost much.
 
     Args:
         floating: the float student's graph.
-        observed: its ranges.
+        quantised: gives its graph and parameters with layers in int16.
         data: its validation split measures.
         work: a folder for checkpoints.
 
@@ -82,17 +83,17 @@ def trained(
         _, integer, logs = train((), work)
         return integer, logs, None
     if asked == "auto":
-        return _automatic(run, floating, observed, data, train, work)
+        return _automatic(run, floating, quantised, data, train, work)
     layers = int16.selected(floating, asked)
     tuned, integer, logs = train(layers, work)
-    alone = _net(_without_borders(floating, tuned), observed, ())
+    alone = _net(_without_borders(floating, tuned), quantised, ())
     measured = parallel.once(_accuracies, [GraphNet(floating), alone], integer, data)
     why = f"int16, by name: {', '.join(layers)}; {_words(measured)}"
     return integer, logs, _made("name", layers, integer, why, measured)
 
 
 def _automatic(
-    run: Run, floating: Graph, observed: Ranges, data: ImageData, train: Train, work: Path
+    run: Run, floating: Graph, quantised: Quantised, data: ImageData, train: Train, work: Path
 ) -> tuple[Graph, tuple[EpochLog, ...], Int16 | None]:
     limit = run.recipe.quantise.int16_loss / 100
     tuned, integer, logs = train((), work)
@@ -104,7 +105,7 @@ def _automatic(
         why = f"int8 throughout: {of_limit}"
         return integer, logs, _made("auto", (), integer, why, (measured[0], measured[-1], measured[-1]))
     run.reporter.stage("int16", f"{of_limit}: layers are tried")
-    steps = parallel.once(_search, run, net, tuned, observed, data, measured[0] - limit)
+    steps = parallel.once(_search, run, net, tuned, quantised, data, measured[0] - limit)
     layers = tuple(step.layer for step in steps)
     if not layers:
         why = (
@@ -124,7 +125,7 @@ def _automatic(
 
 
 def _search(
-    run: Run, net: GraphNet, tuned: Graph, observed: Ranges, data: ImageData, wanted: float
+    run: Run, net: GraphNet, tuned: Graph, quantised: Quantised, data: ImageData, wanted: float
 ) -> tuple[Widened, ...]:
     """Greedy: the layer that brings the answers nearest to the float student's, until accuracy suffices.
 
@@ -136,7 +137,7 @@ def _search(
     devices = [target.load(name) for name in run.recipe.targets]
 
     def divergence(layers: Sequence[str]) -> float:
-        answers = _log_shares(evaluate.logits(_net(tuned, observed, layers), images[some]))
+        answers = _log_shares(evaluate.logits(_net(tuned, quantised, layers), images[some]))
         return float((np.exp(right) * (right - answers)).sum(1).mean())
 
     chosen, steps = list[str](), list[Widened]()
@@ -148,7 +149,7 @@ def _search(
             (
                 (d, name)
                 for d, name in ranked
-                if d < best and _fits(run, devices, tuned, observed, [*chosen, name])
+                if d < best and _fits(run, devices, tuned, quantised, [*chosen, name])
             ),
             None,
         )
@@ -157,7 +158,7 @@ def _search(
         best, layer = fitting
         chosen.append(layer)
         able.remove(layer)
-        accuracy = evaluate.top1(_net(tuned, observed, chosen), data.validation)
+        accuracy = evaluate.top1(_net(tuned, quantised, chosen), data.validation)
         steps.append(Widened(layer=layer, accuracy=accuracy, divergence=best))
         if accuracy >= wanted:
             break
@@ -165,17 +166,17 @@ def _search(
 
 
 def _fits(
-    run: Run, devices: Sequence[target.Target], tuned: Graph, observed: Ranges, layers: Sequence[str]
+    run: Run, devices: Sequence[target.Target], tuned: Graph, quantised: Quantised, layers: Sequence[str]
 ) -> bool:
     try:
-        fits.check_integer(to_integer(*int16.quantised(tuned, observed, layers)), devices, run.recipe)
+        fits.check_integer(to_integer(*quantised(tuned, layers)), devices, run.recipe)
     except InputError:
         return False
     return True
 
 
-def _net(graph: Graph, observed: Ranges, layers: Sequence[str]) -> GraphNet:
-    return GraphNet(*int16.quantised(graph, observed, layers))
+def _net(graph: Graph, quantised: Quantised, layers: Sequence[str]) -> GraphNet:
+    return GraphNet(*quantised(graph, layers))
 
 
 def _without_borders(floating: Graph, tuned: Graph) -> Graph:

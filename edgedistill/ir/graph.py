@@ -97,7 +97,7 @@ class Graph:
     @property
     def is_integer(self) -> bool:
         """True when activations are integers (after quantisation)."""
-        return self.tensors[self.inputs[0]].dtype == "int8"
+        return self.tensors[self.inputs[0]].dtype in ("int8", "int16")
 
     def is_int16(self, op: Op) -> bool:
         """Whether an operator computes in the 16x8 scheme: what it writes, or reads, is int16."""

@@ -44,7 +44,7 @@ def run(
     for name, x in inputs.items():
         tensor = graph.tensors[name]
         assert x.shape[1:] == tensor.shape[1:], f"{name}: {x.shape[1:]} values, not {tensor.shape[1:]}"
-        assert not graph.is_integer or x.dtype == np.int8, f"{name}: {x.dtype}, not int8"
+        assert not graph.is_integer or x.dtype == tensor.dtype, f"{name}: {x.dtype}, not {tensor.dtype}"
         values[name] = x if graph.is_integer else np.asarray(x, np.float32)
     last_use = {name: i for i, op in enumerate(graph.ops) for name in op.inputs}
     for i, op in enumerate(graph.ops):

@@ -86,7 +86,10 @@ def tensors(graph: Graph, layers: Sequence[str]) -> frozenset[str]:
 
 
 def quantised(
-    graph: Graph, observed: Mapping[str, tuple[float, float]], layers: Sequence[str]
+    graph: Graph,
+    observed: Mapping[str, tuple[float, float]],
+    layers: Sequence[str],
+    extremes: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[Graph, dict[str, QParams]]:
     """The float graph with its borders between int8 and int16, and parameters of all activations.
 
@@ -94,9 +97,11 @@ def quantised(
         graph: float, from ``ranges.separate_fixed_operands``.
         observed: ``ranges.observe``'s, or a guess.
         layers: from ``selected``; none of them changes nothing.
+        extremes: the same without cutting outliers, for what is int16: it has steps enough.
     """
     wide = tensors(graph, layers)
-    return bordered(graph, ranges.choose(graph, observed, int16=wide))
+    whole = {name: extremes[name] for name in wide} if extremes else {}
+    return bordered(graph, ranges.choose(graph, {**observed, **whole}, int16=wide))
 
 
 def bordered(graph: Graph, qparams: Mapping[str, QParams]) -> tuple[Graph, dict[str, QParams]]:
