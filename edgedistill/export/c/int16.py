@@ -39,9 +39,9 @@ def _quantise(graph: Graph, op: Op, site: Site, count: int) -> Printed:
     q_x, q_y = (layout.quant(graph, name) for name in (op.inputs[0], op.outputs[0]))
     x, y = (_address(graph, name, site) for name in (op.inputs[0], op.outputs[0]))
     ratio = numerics16.whole_ratio(q_x, q_y)
-    call = f"edge_narrow({x}, {y}, {count}, {q_y.zero_point});"
+    call = f"edge_to_int8({x}, {y}, {count}, {q_y.zero_point});"
     if q_y.bits == 16:
-        call = f"edge_widen({x}, {y}, {count}, {q_x.zero_point}, {ratio});"
+        call = f"edge_to_int16({x}, {y}, {count}, {q_x.zero_point}, {ratio});"
     return Printed("", call, ("quantise16",))
 
 
