@@ -40,3 +40,13 @@ def mixed(seed: int, share: float | None = None) -> Graph:
     images = rng.normal(0, 1.2, (4, *graph.tensors[graph.inputs[0]].shape[1:])).astype(np.float32)
     wide, qparams = int16.quantised(graph, ranges.observe(graph, images, 99.9), layers)
     return to_integer(wide, qparams)
+
+
+def tail(seed: int = 0) -> Graph:
+    """Three convolutions, the last two around an int16 tensor: both kinds of kernel in little code."""
+    net = Builder("tail", seed, integer=False)
+    x = net.conv(net.input((1, 6, 6, 3)), 5, act="relu")
+    y = net.conv(x, 6, act="relu")
+    graph = net.graph(net.conv(y, 4))
+    images = np.random.default_rng(seed).normal(0, 1.2, (4, 6, 6, 3)).astype(np.float32)
+    return to_integer(*int16.quantised(graph, ranges.observe(graph, images, 99.9), [y]))
