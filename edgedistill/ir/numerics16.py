@@ -2,13 +2,14 @@
 
 The 16x8 scheme of TFLite (quantisation specification, "int16"): activations are int16 with zero
 point 0, weights int8 per output channel. What LiteRT 2.3 was measured to compute, in its default
-(XNNPACK has no int16 operators and leaves them), builtin and reference kernels alike:
+(XNNPACK has no int16 operators and leaves them), builtin and reference kernels alike
+(benchmarks/int16_rules.py):
 
 - CONV_2D and DEPTHWISE_CONV_2D with an int64 bias: an int64 sum, times the multiplier of family D
   rounded to 15 bits, shifted with one rounding, half towards plus infinity (TFLite's
   MultiplyByQuantizedMultiplier for int64). This is the rule here: ``requantise_16``.
-- CONV_2D with an int32 bias rounds to 31 bits instead (off by 1 in one of 7 values), and
-  FULLY_CONNECTED differs from both (off by 1): neither is used. A fully connected layer is
+- CONV_2D with an int32 bias keeps 31 bits of the multiplier (off by 1 in one of 7 values), and
+  FULLY_CONNECTED differs as often, whatever its bias: neither is used. A fully connected layer is
   printed as a 1x1 convolution.
 - ADD of three equal scales is the saturated sum. Other scales are avoided.
 - QUANTIZE from int8 is exact where the input's scale is a whole multiple of the output's, and to
