@@ -1,6 +1,8 @@
 """What LiteRT computes on int16, kernel by kernel, against the rule of ir/numerics16.py and its alternatives.
 
     python -m benchmarks.int16_rules --json FILE [--values 200000]
+
+Random int16 inputs through LiteRT's default kernels and its reference kernels.
 """
 
 from __future__ import annotations
