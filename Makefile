@@ -1,5 +1,5 @@
 # Two commands: `make demo` builds a student from the built-in teacher; `make test` proves the project.
-# `make devices` installs compilers and emulators of microcontrollers and 64-bit Arm (Debian, root); `make test` tries to.
+# `make devices` installs compilers and emulators of microcontrollers and 64-bit Arm (Debian, root); qemu-system-arm holds both; `make test` tries to.
 # `make extras` proves what needs TensorFlow, timm or transformers, in an environment of its own (2 GB).
 PYTHON ?= python3
 VENV ?= .venv

@@ -1,13 +1,18 @@
-"""What the comparisons of short CIFAR-10 trainings share: their options, and the recipe of one build."""
+"""What the comparisons of short CIFAR-10 trainings share: options, one build's recipe, its figures."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgedistill import recipe as recipes
+from edgedistill.build import build
 from edgedistill.recipe import Recipe
+from edgedistill.reporter import PlainReporter
 
 RECIPE = Path(__file__).with_name("cifar10_resnet8.toml")
 
@@ -46,6 +51,37 @@ def recipe(arguments: argparse.Namespace, seed: int, more: Mapping[str, object])
             **more,
         },
     )
+
+
+def row(arguments: argparse.Namespace, seed: int, more: Mapping[str, object], **names: str) -> dict[str, Any]:
+    """The figures of one build under its ``names``, or what an earlier call kept of them."""
+    chosen = recipe(arguments, seed, more)
+    out = arguments.out / f"seed{seed}"
+    kept = out / f"{recipes.sha256(chosen)}.json"
+    if kept.exists():
+        before: dict[str, Any] = json.loads(kept.read_text())
+        if "validation_float" in before:
+            return before
+    started = time.perf_counter()
+    record = build(chosen, out, reporter=PlainReporter())["android-arm64"]
+    floats = [log for log in record.epochs if log.stage == "distill"]
+    found = {
+        **names,
+        "seed": seed,
+        "validation_float": floats[-1].validation_accuracy,
+        "validation_images": record.accuracy.validation_images,
+        "student_float": record.accuracy.student_float,
+        "student_int8": record.accuracy.student_int8,
+        "test_images": record.accuracy.test_images,
+        "teacher": record.accuracy.teacher,
+        "images_per_s": [round(log.images_per_s) for log in floats],
+        "int8_images_per_s": [round(log.images_per_s) for log in record.epochs if log.stage == "quantise"],
+        "stage_seconds": record.stage_seconds,
+        "seconds": time.perf_counter() - started,
+    }
+    print(json.dumps(found), flush=True)
+    kept.write_text(json.dumps(found))
+    return found
 
 
 def _several(text: str) -> int:

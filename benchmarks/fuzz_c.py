@@ -1,6 +1,7 @@
 """Compiles random graphs to C under sanitizers and compares every byte with the interpreter.
 
-    python -m benchmarks.fuzz_c [--on here|aarch64] [--family F|D] [--int16] [--count 500] [--seed N] [--json F]
+    python -m benchmarks.fuzz_c [--on here|aarch64] [--family F|D] [--int16] [--count 500] [--seed N]
+        [--json FILE]
 
 Runs from the repository root; needs a C compiler with AddressSanitizer and UBSan; --on aarch64 needs
 GCC for 64-bit Arm and QEMU, and runs the kernels in NEON vectors.

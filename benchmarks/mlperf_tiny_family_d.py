@@ -30,7 +30,7 @@ from edgedistill.read import read
 from edgedistill.runners import c_here, c_source, cortex_m
 from edgedistill.runners.cortex_m import firmware
 from edgedistill.runners.litert import LiteRt
-from edgedistill.sizing.flash import of_files
+from edgedistill.sizing.flash import of_printed
 
 META = Metadata("net", "Under test.", (), 1.0, 0, "0")
 M4 = target.load("cortex-m4")
@@ -55,9 +55,9 @@ def answers(path: Path, graph: Graph, x: Int8, folder: Path) -> dict[str, Any]:
     }
 
 
-def flash(graph: Graph, x: Int8, folder: Path) -> dict[str, Any]:
+def flash(graph: Graph, printed: c.Model, x: Int8, folder: Path) -> dict[str, Any]:
     """What the C in ``folder`` is planned to take of a Cortex-M4's flash, and what linking it gives."""
-    plan = of_files(folder, graph, M4)
+    plan = of_printed(printed, graph, M4)
     assert plan is not None, "main has looked for the compiler"
     linked = firmware.compile_model(c_source.find(folder), M4, folder).linked_bytes(x[:1])
     return {**plan.model_dump(), "planned_bytes": plan.total_bytes, "linked_bytes": linked}
@@ -72,8 +72,9 @@ def of_network(path: Path, inputs: int) -> dict[str, Any]:
     for family in get_args(Family):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            c.write(graph, META, folder, family)
-            found["flash"][family] = flash(graph, x, folder)
+            printed = c.to_text(graph, META, family)
+            c.save(printed, folder)
+            found["flash"][family] = flash(graph, printed, x, folder)
             if family == "D":
                 found["answers"] = answers(path, graph, x, folder)
     return found

@@ -17,10 +17,6 @@ from typing import Any
 import cifar10_short
 import provenance
 
-from edgedistill import recipe as recipes
-from edgedistill.build import build
-from edgedistill.reporter import PlainReporter
-
 
 def ways(epochs: int) -> Mapping[str, Mapping[str, object]]:
     """Changes of the recipe by name."""
@@ -59,23 +55,7 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """One way with one seed, or what an earlier call kept of it."""
-    recipe = cifar10_short.recipe(arguments, seed, ways(arguments.quantise_epochs)[name])
-    out = arguments.out / f"seed{seed}"
-    kept = out / f"{recipes.sha256(recipe)}.json"
-    if kept.exists():
-        row: dict[str, Any] = json.loads(kept.read_text())
-        return row
-    record = build(recipe, out, reporter=PlainReporter())["android-arm64"]
-    row = {
-        "way": name,
-        "seed": seed,
-        "student_float": record.accuracy.student_float,
-        "student_int8": record.accuracy.student_int8,
-        "stage_seconds": record.stage_seconds,
-    }
-    print(json.dumps(row), flush=True)
-    kept.write_text(json.dumps(row))
-    return row
+    return cifar10_short.row(arguments, seed, ways(arguments.quantise_epochs)[name], way=name)
 
 
 if __name__ == "__main__":

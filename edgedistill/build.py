@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill import choose, datafree, phases, robustness, students, succession, target, tasks, widening
 from edgedistill import data as data_sets
-from edgedistill import datafree, phases, robustness, students, succession, target, tasks, widening
 from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8
@@ -26,15 +26,15 @@ from edgedistill.distill.evaluate import top1
 from edgedistill.errors import InputError
 from edgedistill.ir import interpret
 from edgedistill.ir.graph import Graph
+from edgedistill.lower.student import float_graph as student_graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import DataSection, LossSection, Recipe
 from edgedistill.record import Accuracy, Ancestor, BuildRecord
 from edgedistill.reporter import Reporter
-from edgedistill.sizing import fits
+from edgedistill.sizing import compatibility, fits
 from edgedistill.store import Store, check_writable
 from edgedistill.teachers.check import TeacherReport, check
 from edgedistill.teachers.types import NOBODY, Teacher
-from edgedistill.teaching import float_graph as student_graph
 from edgedistill.teaching import load_teacher
 from edgedistill.training import distil, quantise
 
@@ -59,10 +59,11 @@ def build(
         ParityError: a runtime answers differently from the interpreter.
     """
     recipes.check(recipe)
+    targets = [target.load(name) for name in recipe.targets]
+    limits, given = choose.wanted(recipe, targets), recipe
     recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
     robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
-    targets = [target.load(name) for name in recipe.targets]
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     phases.check(recipe)
@@ -73,18 +74,26 @@ def build(
     with parallel.led(run.store.lock()):
         if fresh:
             parallel.once(run.store.clear)
+        if limits is not None:
+            sizing = choose.stage(run.within(given), targets, limits, load_data)
+            run.reporter.note(sizing.reason)
+            run = choose.with_student(run, sizing)
+            recipe, spec = run.recipe, students.parse(run.recipe.student.spec)
+            succession.chain(recipe, spec)
         section, test_identity = _section(run, spec.resolution), ""
         # an operator that we lack, and a device that is too small, show here, not after training
         if section.synthetic:
             run.reporter.stage("data", section.source)
             plan = datafree.plan(run, section)
-            needs = fits.check(trace_student(run, spec, plan.labels, plan.image_shape), targets, recipe)
+            untrained = trace_student(run, spec, plan.labels, plan.image_shape)
+            needs = fits.check(untrained, targets, recipe)
             data, test_identity = datafree.data_set(run, section, spec, plan), plan.test_identity
             for text in data.warnings:
                 run.warn(text)
         else:
             data = load_data(run, spec.resolution)
-            needs = fits.check(trace_student(run, spec, data.labels, data.image_shape), targets, recipe)
+            untrained = trace_student(run, spec, data.labels, data.image_shape)
+            needs = fits.check(untrained, targets, recipe)
         with parallel.leader_first():  # what is downloaded, is once
             teacher = load_teacher(recipe, len(data.labels), data.image_shape)
         for text in teacher.notes:
@@ -98,6 +107,7 @@ def build(
             return {name: record for name, record in done.items() if record is not None}
         succession.check(recipe, spec, data, teacher)
         phases.check_data(recipe, data)
+        run.advise(compatibility.guidance(untrained, teacher, data, recipe))
         report = parallel.once(_check_teacher, run, teacher, data)
         students_run, last_teacher = succession.teach(run, spec, data, teacher)
         weights, epochs = distil(students_run, spec, data, last_teacher)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import edgedistill
 from edgedistill import record as records
 from edgedistill import units
+from edgedistill.bench import npu
 from edgedistill.bench.compare import compare
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
@@ -35,7 +36,7 @@ from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity, PlannedF
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
-from edgedistill.sizing.flash import of_files
+from edgedistill.sizing.flash import of_printed
 from edgedistill.store import check_writable, publish
 from edgedistill.target import Target
 
@@ -100,39 +101,48 @@ def compile_model(
     loaded = read(model)
     graph = _one_way(loaded.graph, model)
     reporter.stage("read", f"{model.name}: {len(graph.ops)} operators, {plan.parameters(graph):,} parameters")
-    known = _fits(graph, target, formats, family)
+    _fits(graph, target, formats)
     check_writable(out.absolute().parent)
     seconds = {"read": time.perf_counter() - started}
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch,
+        ThreadPoolExecutor(1) as beside,
+    ):
         folder = Path(scratch) / out.name
         folder.mkdir()
         reporter.stage("export", ", ".join(formats))
         started = time.perf_counter()
         meta = _metadata(graph, model)
+        printed = c.to_text(graph, meta, family) if "c" in formats else None
+        # the device's compiler works while everything else is printed and proven
+        planning = beside.submit(of_printed, printed, graph, target) if printed and target else None
         for name in formats:
             if name != "c":
                 EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
         x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
         golden.save(vectors, folder / GOLDEN)
-        if "c" in formats:
-            c.write(graph, meta, EXPORTERS["c"].path(folder), family)
+        if printed is not None:
+            c.save(printed, EXPORTERS["c"].path(folder))
             project.write(graph, meta, vectors, EXPORTERS["c"].path(folder), family)
             board.write(EXPORTERS["c"].path(folder))
         (folder / GRAPH).write_bytes(serial.to_bytes(graph))
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
         seconds["export"] = time.perf_counter() - started
-        _fits_flash(folder, formats, target)
+        if planning is None:  # where C is printed, its own size is judged first
+            _fits_flash(folder, formats, target)
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
-        with ThreadPoolExecutor(1) as beside:  # the device's compiler works while runtimes are proven
-            planning = beside.submit(_plan_flash, graph, target, formats, folder, known)
-            proofs = parity(graph, folder, x)
-            flash = planning.result()
+        proofs = parity(graph, folder, x)
+        flash = planning.result() if planning is not None else None
+        _fits_code(flash, target)
+        _fits_flash(folder, formats, target)
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
         seconds["verify"] = time.perf_counter() - started
+        on_npu = npu.on_npu(graph, target, meta, folder) if target is not None and target.npu else ()
         made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash)
+        made = made.model_copy(update={"measurements": on_npu})
         records.save(made, folder / RECORD)
         publish(folder, out)
     for note in notes:
@@ -158,32 +168,25 @@ def _one_way(graph: Graph, model: Path) -> Graph:
     return graph.replace(name=model.stem)  # converters call every network "main"
 
 
-def _plan_flash(
-    graph: Graph, target: Target | None, formats: Sequence[str], folder: Path, known: PlannedFlash | None
-) -> PlannedFlash | None:
-    if known is not None or target is None or "c" not in formats:
-        return known
-    return of_files(EXPORTERS["c"].path(folder), graph, target)
-
-
-def _fits(graph: Graph, target: Target | None, formats: Sequence[str], family: Family) -> PlannedFlash | None:
-    """Before anything is written: activations in RAM, constants and code in flash.
-
-    Returns:
-        The flash that was planned, where the device has a limit to hold it against.
-    """
+def _fits(graph: Graph, target: Target | None, formats: Sequence[str]) -> None:
+    """Before anything is written: activations in RAM, and weights in flash."""
     if target is None:
-        return None
+        return
     as_c = "c" in formats
-    limited = target if target.flash_bytes is not None else None
-    found = fits.needs(graph, as_c=as_c, device=limited, family=family)
+    found = fits.needs(graph, as_c=as_c)
     if target.ram_bytes is not None and found.ram_bytes > target.ram_bytes.value:
         what = "arena and stack need" if as_c else "the activations need"
         _too_large(target, what, found.ram_bytes, "RAM", target.ram_bytes.value)
     if target.flash_bytes is not None and found.flash_bytes > target.flash_bytes.value:
-        what = "the weights alone need" if found.flash is None else "constants and code need"
-        _too_large(target, what, found.flash_bytes, "flash", target.flash_bytes.value)
-    return found.flash
+        _too_large(target, "the weights alone need", found.flash_bytes, "flash", target.flash_bytes.value)
+
+
+def _fits_code(flash: PlannedFlash | None, target: Target | None) -> None:
+    """Before anything is published: constants and code in flash."""
+    if flash is None or target is None or target.flash_bytes is None:
+        return
+    if flash.total_bytes > target.flash_bytes.value:
+        _too_large(target, "constants and code need", flash.total_bytes, "flash", target.flash_bytes.value)
 
 
 def _fits_flash(folder: Path, formats: Sequence[str], target: Target | None) -> None:
@@ -286,7 +289,7 @@ def _record(
     )
 
 
-_KINDS = {GOLDEN: "golden", GRAPH: "graph", "labels.txt": "labels"}
+_KINDS = {GOLDEN: "golden", GRAPH: "graph", "labels.txt": "labels", npu.VELA: "tflite-vela"}
 
 
 def _artifacts(folder: Path) -> tuple[Artifact, ...]:

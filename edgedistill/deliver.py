@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 import edgedistill
 from edgedistill import recipe as recipes
 from edgedistill import record as records
-from edgedistill.bench import emulated
-from edgedistill.bench.accuracy import to_int8, top1
+from edgedistill.bench import emulated, npu
+from edgedistill.bench.accuracy import counted, to_int8
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
@@ -46,6 +47,7 @@ from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
 from edgedistill.runners import aarch64
 from edgedistill.runners.cortex_m import board
+from edgedistill.sized import Sizing
 from edgedistill.store import Store, key, publish
 from edgedistill.target import Format, Target
 from edgedistill.tasks import TASKS
@@ -67,6 +69,8 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     lineage: list[Ancestor] = field(default_factory=list)
     int16: list[Int16] = field(default_factory=list)  # of the student, where int16 was asked for
+    guidance: list[str] = field(default_factory=list)  # said before training
+    sizing: Sizing | None = None  # None: the user named the student
 
     def within(self, recipe: Recipe) -> Run:
         """The same build by another recipe, such as one of its trainings alone."""
@@ -86,6 +90,12 @@ class Run:
             f"on {report.images} {split} {examples}"
         )
         return report
+
+    def advise(self, texts: Sequence[str]) -> None:
+        """Tells the user now what could be changed before training, and keeps it for the record."""
+        for text in texts:
+            self.guidance.append(text)
+            self.reporter.note(text)
 
     def warn(self, text: str) -> None:
         """Tells the user now and keeps it for the record."""
@@ -120,8 +130,7 @@ def deliver(
         export(integer, float_graph, meta, folder, recipe, formats)
         if data.task == "keyword-spotting":
             frontend_printer.write(folder)
-        pixels = np.asarray(data.test.images_NHWC)
-        inputs = to_int8(pixels)
+        inputs = to_int8(np.asarray(data.test.images_NHWC))
         vectors = golden.golden(integer, inputs[:_GOLDEN_INPUTS])
         golden.save(vectors, folder / GOLDEN)
         if "c" in formats:
@@ -135,13 +144,13 @@ def deliver(
         run.seconds["export"] = time.perf_counter() - started
         reporter.stage("verify", f"{len(inputs)} test {TASKS[data.task].examples} in every runtime")
         started = time.perf_counter()
-        proofs = parity(integer, folder, inputs)
+        name = integer.inputs[0]
+        answers = np.asarray(interpret.run_batched(integer, {name: inputs})[integer.outputs[0]], np.int8)
+        proofs = parity(integer, folder, inputs, answers)
         run.seconds["verify"] = time.perf_counter() - started
         reporter.stage("bench", device.name)
         started = time.perf_counter()
-        name = integer.inputs[0]
-        answer = integer.outputs[0]
-        int8, confusion = top1(lambda x: interpret.run(integer, {name: x})[answer], pixels, data.test.labels)
+        int8, confusion = counted(answers, data.test.labels)
         measurements = measure(
             folder,
             data.test,
@@ -165,6 +174,8 @@ def deliver(
                 measurements = (*measurements, *on_device.measurements)
             else:
                 proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
+        if device.npu is not None:
+            measurements = (*measurements, *npu.on_npu(integer, device, meta, folder))
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)
@@ -196,6 +207,8 @@ def deliver(
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),
             int16=run.int16[-1] if run.int16 else None,
+            sizing=run.sizing,
+            guidance=tuple(run.guidance),
         )
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
@@ -272,6 +285,7 @@ _FORMATS = {
     "student.tflite": "tflite",
     "student.mlpackage": "coreml",
     "c": "c",
+    npu.VELA: "tflite-vela",
     "student-float32.onnx": "onnx-float32",
     "student-float32.tflite": "tflite-float32",
     GOLDEN: "golden",

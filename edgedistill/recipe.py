@@ -6,12 +6,12 @@ import hashlib
 import importlib.resources
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistill import units
-from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.errors import InputError
 from edgedistill.sections import (
     AdversarialSection,
     BenchSection,
@@ -22,6 +22,7 @@ from edgedistill.sections import (
     MemberSection,
     QuantiseSection,
     Recipe,
+    SizingSection,
     StudentSection,
     SynthesisSection,
     TeacherSection,
@@ -43,19 +44,11 @@ __all__ = [  # the sections are known by the recipe's module, too
     "MemberSection",
     "QuantiseSection",
     "Recipe",
+    "SizingSection",
     "StudentSection",
     "SynthesisSection",
     "TeacherSection",
 ]
-
-_BUDGET: Mapping[str, Callable[..., float]] = {
-    "latency": units.parse_ms,
-    "ram": units.parse_bytes,
-    "flash": units.parse_bytes,
-    "energy": units.parse_mj,
-    "macs": units.parse_count,
-    "accuracy": units.parse_share,
-}
 
 
 def load(path: Path) -> Recipe:
@@ -103,17 +96,20 @@ def example() -> Path:
 
 
 def budget(recipe: Recipe) -> dict[str, float]:
-    """The limits as numbers: latency in ms, ram and flash in bytes, energy in mJ, macs, accuracy 0..1."""
-    return {name: _BUDGET[name](text) for name, text in recipe.budget.items()}
+    """The limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1."""
+    return units.parse_limits(recipe.budget, where="budget")
 
 
 def formats(recipe: Recipe, device: Target) -> tuple[Format, ...]:
     """What is exported for a device: the recipe's own list, or else what the device wants.
 
-    A microcontroller gets C, and ONNX and TFLite to compare it with on this machine.
+    A microcontroller gets C, and ONNX and TFLite to compare it with on this machine; a device with an
+    accelerator of its own gets what that takes.
     """
     if recipe.export.formats is not None:
         return recipe.export.formats
+    if device.npu is not None:
+        return device.formats.value
     return ("c", "onnx", "tflite") if device.wants("c") else ("onnx", "tflite", "coreml")
 
 
@@ -157,10 +153,13 @@ def check(recipe: Recipe, where: str = "recipe") -> Recipe:
     Raises:
         InputError: choices that contradict one another.
     """
-    for name, text in recipe.budget.items():
-        if name not in _BUDGET:
-            raise UnknownNameError("limit", name, _BUDGET, where=f"{where}, budget")
-        _BUDGET[name](text, where=f"{where}, budget.{name}")
+    units.parse_limits(recipe.budget, where=f"{where}, budget")
+    if recipe.student.spec != "auto" and recipe.sizing.search in ("quick", "thorough"):
+        raise InputError(
+            f"the student is named, so there is nothing to search: {recipe.student.spec}",
+            where=f"{where}, student.spec and sizing.search",
+            fix='leave the student out, or sizing.search = "none"',
+        )
     if not recipe.targets:
         raise InputError("no target is named", where=f"{where}, targets", fix='targets = ["android-arm64"]')
     if len(set(recipe.targets)) != len(recipe.targets):

@@ -79,7 +79,8 @@ class Measurement(_Value):
     """A figure with its provenance."""
 
     # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
-    # ram_bytes, flash_bytes, estimated_latency, estimated_energy
+    # ram_bytes, flash_bytes, estimated_latency, estimated_energy; of an accelerator: npu_cycles,
+    # cpu_operators
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions
@@ -236,6 +237,7 @@ class BuildRecord(_Value):
     confusion: tuple[tuple[int, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     lineage: tuple[Ancestor, ...] = ()  # in their order
+    guidance: tuple[str, ...] = ()  # said before training: where teacher and student fit badly
     sizing: Sizing | None = None  # None: the user named the student
     int16: Int16 | None = None  # None: int8 throughout, and nobody asked for more
 

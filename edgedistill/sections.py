@@ -99,6 +99,17 @@ class StudentSection(_Section):
     spec: str = "auto"
 
 
+class SizingSection(_Section):
+    """How the student is chosen where nobody names one; see sizing/search.py."""
+
+    # auto: quick where a budget, or the target's own, limits size or speed
+    search: Literal["auto", "none", "quick", "thorough"] = "auto"
+    families: tuple[str, ...] = ()  # none: the task's
+    trials: int | None = Field(None, ge=1)  # candidates to judge; None: 1000, thorough 2000
+    finalists: int = Field(3, ge=1, le=20)  # that a thorough search keeps of four times as many
+    proxy: str = "entropy"  # what ranks candidates: a row of sizing/analytic.py or sizing/proxy.py
+
+
 class LossSection(_Section):
     """One loss of a mix, an entry of ``[[distill.losses]]``; ``edgedistill list losses`` has the names."""
 
@@ -223,4 +234,6 @@ class Recipe(_Section):
     quantise: QuantiseSection = QuantiseSection()
     export: ExportSection = ExportSection()
     bench: BenchSection = BenchSection()
-    budget: dict[str, str] = Field(default_factory=dict)  # latency, ram, flash, energy, macs, accuracy
+    sizing: SizingSection = Field(SizingSection(), exclude_if=_is(SizingSection()))
+    # latency, ram, flash, weights, energy, macs, instructions, accuracy
+    budget: dict[str, str] = Field(default_factory=dict)

@@ -46,6 +46,7 @@ class Candidate(_Value):
     resolution: int | None = None  # side of the input in pixels; None: the data's own
     parameters: int
     macs: int
+    weight_bytes: int = 0  # kernels, biases and tables
     arena_bytes: int
     stack_bytes: int = 0
     flash_bytes: int

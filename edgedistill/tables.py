@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union, get_args, get_origin
 
@@ -65,6 +65,51 @@ def validate(values: Mapping[str, object], model: type[M], where: str) -> M:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         raise _explain(problem, model, where) from error
+
+
+def problems(
+    text: str, model: type[M], where: str, given: Mapping[str, object] | None = None
+) -> tuple[InputError, ...]:
+    """Every mistake of a TOML text as ``parse_toml`` tells one, with its line if its key is there."""
+    try:
+        values = tomllib.loads(text)
+        model.model_validate_json(json.dumps({**(given or {}), **values}, default=str), strict=True)
+    except tomllib.TOMLDecodeError as error:
+        fix = "texts stand in quotes, tables in [brackets]; see https://toml.io"
+        return (InputError(f"this is not TOML: {error}", where=where, fix=fix),)
+    except ValidationError as error:
+        return tuple(
+            _explain(problem, model, where if line is None else f"{where}, line {line}")
+            for problem in error.errors(include_url=False)
+            for line in (line_of(text, problem["loc"]),)
+        )
+    return ()
+
+
+def line_of(text: str, path: Sequence[int | str]) -> int | None:
+    """The line, from 1, of a key's own assignment, or else of its table's header; None: neither is there.
+
+    ``path`` is a key's place, such as ``("cores", "value")``; tables of a list count from 0.
+    """
+    header = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?")
+    table: tuple[int | str, ...] = ()
+    counts: dict[tuple[int | str, ...], int] = {}
+    best: tuple[int, int] | None = None  # length of the part of the path that was found, line
+    for number, line in enumerate(text.splitlines(), 1):
+        match = header.fullmatch(line)
+        if match:
+            table = tuple(part.strip("\"' ") for part in match[2].split("."))
+            if match[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            here = table
+        elif "=" in line:
+            here = (*table, *(part.strip("\"' ") for part in line.partition("=")[0].split(".")))
+        else:
+            continue
+        if here and here == tuple(path[: len(here)]) and (best is None or len(here) > best[0]):
+            best = (len(here), number)
+    return None if best is None else best[1]
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

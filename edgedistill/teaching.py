@@ -15,10 +15,7 @@ from edgedistill.distill import parallel
 from edgedistill.distill import views as view_cache
 from edgedistill.distill.loop import Schedule
 from edgedistill.distill.mix import LossMix
-from edgedistill.ir.graph import Graph
-from edgedistill.lower.passes import simplify
-from edgedistill.lower.trace import trace
-from edgedistill.quant import ranges
+from edgedistill.lower.student import float_graph
 from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.teachers import ensemble
@@ -43,15 +40,6 @@ def load_teacher(recipe: Recipe, classes: int, image_shape: tuple[int, int, int]
         return load(recipe.teacher)
     weights = [section.weight for section in recipe.teachers]
     return ensemble.combined([load(s) for s in recipe.teachers], weights, recipe.distill.combine or "mean")
-
-
-def float_graph(net: nn.Module, image_shape: tuple[int, int, int], labels: tuple[str, ...]) -> Graph:
-    """The student's graph as it is checked, quantised and delivered.
-
-    Raises:
-        InputError: it has a layer that the graph lacks.
-    """
-    return ranges.separate_fixed_operands(simplify(trace(net, image_shape, labels)))
 
 
 def schedule(recipe: Recipe, stage: Literal["distill", "quantise"], epochs: int, lr: float) -> Schedule:
@@ -128,32 +116,25 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
     if layers:
         parts["layers"] = "\n".join(layers)
     name = run.stage_key("views", **parts)
-    found = run.store.find("views", name)
-    if found is None:
+    started = time.perf_counter()
+    missing = run.store.find("views", name) is None
+    if missing:
         examples = tasks.TASKS[data.task].examples
         run.reporter.stage("soft targets", f"{recipe.distill.views} views of {len(data.train)} {examples}")
-        started = time.perf_counter()
-        work = run.store.work("views", name)
-        view_cache.compute(
-            work,
-            data.train,
-            teacher.logits,
-            len(data.labels),
-            recipe.distill.views,
-            recipe.data.augmentations,
-            recipe.seed,
-            run.reporter,
-            inside=teacher.inside,
-            layers=mix.teacher_layers,
-            knowing=teacher.knowing,
-        )
-        with run.store.writing("views", name) as folder:
-            for file in view_cache.files_of(layers):
-                (work / file).replace(folder / file)
+    views = view_cache.kept(
+        run.store,
+        name,
+        data,
+        teacher,
+        recipe.distill.views,
+        recipe.data.augmentations,
+        recipe.seed,
+        run.reporter,
+        mix.teacher_layers,
+    )
+    if missing:
         run.seconds["soft targets"] = time.perf_counter() - started
-        found = run.store.find("views", name)
-    assert found is not None
-    return view_cache.load(found, layers)
+    return views
 
 
 def keep_mix(mix: LossMix, folder: Path) -> None:

@@ -21,13 +21,14 @@ from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import AfterEpoch, fit
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph, QParams
+from edgedistill.lower.student import float_graph
 from edgedistill.quant import int16, ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.quant.learned import LearnedGraphNet
 from edgedistill.record import EpochLog, Int16
 from edgedistill.teachers.types import Teacher
-from edgedistill.teaching import float_graph, keep_mix, schedule, views_for
+from edgedistill.teaching import keep_mix, schedule, views_for
 
 if TYPE_CHECKING:
     from torch import nn

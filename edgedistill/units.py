@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from edgedistill.errors import InputError
+from edgedistill.errors import InputError, UnknownNameError
 
 # SI prefixes step by 1,000; the IEC ones (IEC 80000-13) by 1,024.
 BYTES: Mapping[str, float] = MappingProxyType(
@@ -61,6 +61,37 @@ def parse_share(text: str, *, where: str | None = None) -> float:
         fix = "write for example 85% or 0.85"
         raise InputError(f"{text.strip()} is more than the whole", where=where, fix=fix)
     return share
+
+
+LIMITS: Mapping[str, Callable[..., float]] = MappingProxyType(  # what a budget may limit, and how it is read
+    {
+        "latency": parse_ms,
+        "ram": parse_bytes,
+        "flash": parse_bytes,
+        "energy": parse_mj,
+        "macs": parse_count,
+        "weights": parse_bytes,
+        "instructions": parse_count,
+        "accuracy": parse_share,
+    }
+)
+
+
+def parse_limits(budget: Mapping[str, str], *, where: str) -> dict[str, float]:
+    """Limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1.
+
+    Raises:
+        UnknownNameError: there is no such limit.
+        InputError: not a number with its unit, or not above 0.
+    """
+    values = {}
+    for name, text in budget.items():
+        if name not in LIMITS:
+            raise UnknownNameError("limit", name, LIMITS, where=where)
+        values[name] = LIMITS[name](text, where=f"{where}.{name}")
+        if values[name] <= 0:
+            raise InputError(f"the limit is {text}", where=f"{where}.{name}", fix="leave it out: no limit")
+    return values
 
 
 def format_bytes(count: float) -> str:

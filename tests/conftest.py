@@ -13,6 +13,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder of real data sets, one folder or file each; tests that need them are skipped without it",
     )
 
+    parser.addoption(
+        "--emulate-aarch64",
+        action="store_true",
+        help="gather an emulated 64-bit Arm Linux (apt, pip, 110 MB) if it is not cached, and boot it",
+    )
+
+
+@pytest.fixture(scope="session")
+def emulated_arm(request: pytest.FixtureRequest) -> None:
+    """QEMU's Linux on 64-bit Arm, whose files are cached or may be downloaded."""
+    from edgedistill.runners import aarch64_system
+
+    reason = aarch64_system.reason_not_runnable()
+    if reason is not None:
+        pytest.skip(reason)
+    if aarch64_system.cached() is None:
+        if not request.config.getoption("--emulate-aarch64"):
+            pytest.skip("an emulated 64-bit Arm Linux is not cached here; gather it with --emulate-aarch64")
+        aarch64_system.gather()
+
 
 @pytest.fixture(scope="session")
 def real_data(request: pytest.FixtureRequest) -> Path:

@@ -23,6 +23,7 @@ from edgedistill.ir.verify import inexact
 from edgedistill.recipe import Recipe
 from edgedistill.record import BuildRecord
 from edgedistill.reporter import QuietReporter
+from edgedistill.sizing import compatibility
 
 SMALL = {
     "distill.epochs": 20,
@@ -114,13 +115,21 @@ def test_the_same_command_again_does_nothing(built: tuple[Path, BuildRecord]) ->
     assert "distil" not in notes.stages
 
 
-def test_another_target_trains_nothing(built: tuple[Path, BuildRecord]) -> None:
+def test_another_target_trains_nothing(
+    built: tuple[Path, BuildRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, record = built
     notes = Notes()
+    monkeypatch.setattr(compatibility, "guidance", lambda *given: ("they fit badly",))
     more = build(small(targets=["raspberry-pi-5"]), out, reporter=notes)["raspberry-pi-5"]
     assert not {"distil", "quantise", "soft targets"} & set(notes.stages)
     same = [{a.path: a.sha256 for a in r.artifacts}["graph.npz"] for r in (record, more)]
     assert same[0] == same[1]
+    assert record.guidance == () and more.guidance == ("they fit badly",)
+    assert (
+        "they fit badly" in notes.notes
+        and "They fit badly." in (out / "raspberry-pi-5/report.html").read_text()
+    )
 
 
 def test_a_microcontroller_gets_c_and_the_same_bits(built: tuple[Path, BuildRecord]) -> None:

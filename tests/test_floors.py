@@ -22,11 +22,13 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
     ("tuning",),
     (
         "build",
+        "choose",
         "compiler",
         "datafree",
         "deliver",
         "phases",
         "robustness",
+        "size",
         "succession",
         "teach",
         "teaching",

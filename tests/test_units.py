@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -82,3 +83,31 @@ def test_any_text_is_a_size_or_an_input_error(text: str) -> None:
         assert units.parse_bytes(text) >= 0
     except InputError as error:
         assert error.fix and "96KiB" in error.fix
+
+
+def test_limits_of_a_budget() -> None:
+    given = {
+        "latency": "2ms",
+        "ram": "54KiB",
+        "flash": "96KiB",
+        "energy": "1mJ",
+        "macs": "12M",
+        "accuracy": "90%",
+    }
+    found = units.parse_limits(given, where="budget")
+    assert found == {
+        "latency": 2.0,
+        "ram": 55_296,
+        "flash": 98_304,
+        "energy": 1.0,
+        "macs": 12_000_000,
+        "accuracy": 0.9,
+    }
+    for text in ("0ms", "0.0 s"):
+        with pytest.raises(InputError, match=f"the limit is {re.escape(text)}") as caught:
+            units.parse_limits({"latency": text}, where="x.toml, budget")
+        assert caught.value.where == "x.toml, budget.latency"
+    with pytest.raises(InputError, match="no limit named 'latncy'"):
+        units.parse_limits({"latncy": "2ms"}, where="budget")
+    with pytest.raises(InputError, match="'-2ms' is not a time"):
+        units.parse_limits({"latency": "-2ms"}, where="budget")

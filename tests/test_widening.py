@@ -25,7 +25,7 @@ from edgedistill.record import Int16
 from edgedistill.reporter import QuietReporter
 from edgedistill.sizing import fits
 from edgedistill.store import Store
-from edgedistill.teaching import float_graph
+from edgedistill.lower.student import float_graph
 from edgedistill.training import quantise
 from tests.distill import together
 from tests.test_phases import network, small

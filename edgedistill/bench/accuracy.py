@@ -50,15 +50,17 @@ def top1(
         prepare: pixels to the model's input.
     """
     assert len(images_NHWC) == len(labels) and len(labels) > 0, "images and labels of equal, non-zero number"
-    answers = []
-    classes = 0
-    for start in range(0, len(labels), batch):
-        scores = run(prepare(np.asarray(images_NHWC[start : start + batch])))
-        scores = scores.reshape(scores.shape[0], -1)
-        classes = scores.shape[1]
-        answers.append(scores.argmax(axis=1))
-    answer = np.concatenate(answers)
-    side = max(classes, int(labels.max()) + 1)
+    pieces = [
+        run(prepare(np.asarray(images_NHWC[start : start + batch]))) for start in range(0, len(labels), batch)
+    ]
+    return counted(np.concatenate(pieces), labels)
+
+
+def counted(scores: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """As ``top1``, of scores [N, ..., classes] that are there already."""
+    scores = scores.reshape(len(labels), -1)
+    answer = scores.argmax(axis=1)
+    side = max(scores.shape[1], int(labels.max()) + 1)
     confusion = np.zeros((side, side), np.int64)
     np.add.at(confusion, (labels, answer), 1)
     return float((answer == labels).mean()), tuple(tuple(int(n) for n in row) for row in confusion)

@@ -46,23 +46,27 @@ class Divergence:
         )
 
 
-def parity(graph: Graph, folder: Path, x: Int8) -> tuple[Parity, ...]:
+def parity(graph: Graph, folder: Path, x: Int8, expected_f: Int8 | None = None) -> tuple[Parity, ...]:
     """Runs ``x`` int8 [N, ...] through every int8 file of ``folder`` and the interpreter.
 
     Files of formats that were not asked for are left out; a runtime that cannot run here is
     a row with how='not run'.
 
+    Args:
+        expected_f: what the interpreter answers in family F [N, ...], where that is known already.
+
     Raises:
         ParityError: a runtime refuses a file or answers in another shape.
     """
     present = [folder / file for file in INT8 if (folder / file).exists()]
-    expected_f = np.asarray(interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
-    with ThreadPoolExecutor(1) as beside:  # a compiler works while runtimes answer
+    if expected_f is None:
+        computed = interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]]
+        expected_f = np.asarray(computed, np.int8)
+    with ThreadPoolExecutor(2) as beside:  # a compiler and slow kernels work while other runtimes answer
         as_c = beside.submit(_c_here, folder, graph, x, expected_f) if (folder / C).exists() else None
+        slow = [beside.submit(_reference, path, graph, x) for path in present if path.suffix == ".tflite"]
         rows = [row for path in present for row in _family_f(path, expected_f, x, graph)]
-        for path in present:
-            if path.suffix == ".tflite":
-                rows.append(_reference(path, graph, x))
+        rows += [row.result() for row in slow]
         if (folder / COREML).exists():
             rows.append(coreml(folder / COREML, graph, x, expected_f))
         if as_c is not None:

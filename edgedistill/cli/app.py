@@ -10,11 +10,13 @@ from edgedistill import __version__
 from edgedistill.cli import (
     bench,
     build,
+    calibrate,
     compile,
     doctor,
     inspect,
     lists,
     schema,
+    size,
     targets,
     teach,
     tune,
@@ -32,8 +34,10 @@ app = typer.Typer(
 )
 app.command("build")(guarded(build.build, together=True))
 app.command("teach")(guarded(teach.teach, together=True))
+app.command("size")(guarded(size.size))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
+app.command("calibrate")(guarded(calibrate.calibrate))
 app.command("verify")(guarded(verify.verify))
 app.command("bench")(guarded(bench.bench))
 app.command("inspect")(guarded(inspect.inspect))

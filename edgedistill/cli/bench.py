@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 HERE = "here"
 QEMU_SERIAL = "qemu-serial"
+EMULATOR = "emulator"
+QEMU_USER = "qemu-user"
 
 
 def bench(
@@ -33,7 +35,8 @@ def bench(
         typer.Option(
             "--on",
             metavar="WHERE",
-            help="here; a board, serial:PORT[@BAUD]; or qemu-serial, the target's emulator.",
+            help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
+            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one.",
         ),
     ] = HERE,
     runs: Annotated[
@@ -49,6 +52,12 @@ def bench(
     trust: Annotated[
         bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
     ] = False,
+    cpu: Annotated[
+        str | None,
+        typer.Option(
+            "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
+        ),
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -59,6 +68,13 @@ def bench(
     if threads is None:
         threads = device.threads.value if device is not None and device.threads is not None else 1
 
+    if on in (EMULATOR, QEMU_USER):
+        _emulated(path, on, target, cpu, threads, cc, trust, quiet, json_)
+        return
+    if cpu is not None:
+        raise InputError(
+            "--cpu chooses an emulated processor", where="--cpu", fix=f"say --on {EMULATOR}, too"
+        )
     if on != HERE:
         answered = _on_board(path, on, device, runs, warmup, cc, trust)
         _print(answered.measurements, answered.parity, quiet, json_)
@@ -77,6 +93,10 @@ def bench(
     found = bench_dir(path, runs=runs, warmup=warmup, threads=threads)
     if on_device is not None:
         found = (*found, *on_device.measurements)
+    if device is not None and device.npu is not None and (folder / GRAPH).exists():
+        from edgedistill.bench import npu
+
+        found = (*found, *npu.on_npu(serial.load(folder / GRAPH), device))
     if not found:
         raise InputError(
             "C files alone are measured on a device",
@@ -111,7 +131,8 @@ def _on_board(
         port, baud = parse_port(on.removeprefix(SCHEME))
         return board.on_board(folder, port, baud, device, runs=runs, warmup=warmup)
     if on != QEMU_SERIAL:
-        fix = f"{HERE}, {QEMU_SERIAL} or {SCHEME}PORT[@BAUD], such as {SCHEME}/dev/ttyACM0"
+        names = ", ".join((HERE, EMULATOR, QEMU_USER, QEMU_SERIAL))
+        fix = f"{names} or {SCHEME}PORT[@BAUD], such as {SCHEME}/dev/ttyACM0"
         raise InputError(f"nothing can be measured on {on!r}", where="--on", fix=fix)
     if device is None:
         fix = "name it with --target, such as --target cortex-m4"
@@ -119,19 +140,63 @@ def _on_board(
     return board.on_emulated_board(folder, device, runs=runs, warmup=warmup, cc=cc, trust=trust)
 
 
-def _print(found: Sequence[Measurement], parity: Parity | None, quiet: bool, json_: bool) -> None:
-    """The rows, and what the C files answered where they ran on a device."""
+def _emulated(
+    path: Path,
+    on: str,
+    target: str | None,
+    cpu: str | None,
+    threads: int,
+    cc: str,
+    trust: bool,
+    quiet: bool,
+    json_: bool,
+) -> None:
+    """The target's emulator alone: firmware of a microcontroller, or Linux on a 64-bit Arm."""
+    from edgedistill import target as devices
+    from edgedistill.bench import arm_linux, emulated
+    from edgedistill.bench.files import C, split
+
+    folder, _ = split(path)
+    device = devices.load(target) if target else emulated.device_of(folder)
+    if device is None:
+        fix = "name it with --target, such as --target raspberry-pi-5"
+        raise InputError("an emulator belongs to a target", where=f"--on {on}", fix=fix)
+    if on == EMULATOR and device.default_runner == "cortex-m":
+        firmware = emulated.bench_c(folder, device, cc=cc, trust=trust)
+        _print(firmware.measurements, firmware.parity, quiet, json_)
+        _hold(firmware.parity, str(folder / C))
+        return
+    found = arm_linux.bench(path, device, cpu=cpu, threads=threads, quick=on == QEMU_USER)
+    _print(found.measurements, found.parity, quiet, json_)
+    for parity in found.parity:
+        if parity.broken:
+            fix = "choose the runtime of a file that is identical, and report the difference"
+            raise ParityError(parity.difference, where=str(folder / parity.artifact), fix=fix)
+
+
+def _print(
+    found: Sequence[Measurement], parity: Parity | Sequence[Parity] | None, quiet: bool, json_: bool
+) -> None:
+    """The rows, and what files answered on a device: one comparison, or one for each file."""
     from edgedistill.report.people import figure, parity_words
 
     if json_:
         rows = [m.model_dump(mode="json") for m in found]
-        print_json({"measurements": rows, "parity": parity and parity.model_dump(mode="json")})
+        print_json({"measurements": rows, "parity": _plain(parity)})
     elif not quiet:
         table = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
-        print_table(("quantity", "value", "file", "runtime", "how", "note"), table)
-        if parity is not None:
-            words = f"{parity_words(parity)} (family {parity.family}, {parity.note})"
-            console().print(f"{parity.runtime}: {words}", markup=False)
+        if table:
+            print_table(("quantity", "value", "file", "runtime", "how", "note"), table)
+        each = () if parity is None else parity if isinstance(parity, Sequence) else (parity,)
+        for one in each:
+            words = f"{parity_words(one)} (family {one.family}, {one.note})"
+            console().print(f"{one.runtime}: {words}", markup=False)
+
+
+def _plain(parity: Parity | Sequence[Parity] | None) -> object:
+    if isinstance(parity, Sequence):
+        return [one.model_dump(mode="json") for one in parity]
+    return parity and parity.model_dump(mode="json")
 
 
 def _hold(parity: Parity, where: str) -> None:

@@ -27,6 +27,15 @@ def build(
     test_data: choices.TestData = None,
     trust: choices.Trust = None,
     student: choices.Student = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="HOW",
+            help="For a student inside the budget: none, quick or thorough; quick if no student is named.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", metavar="N", help="Of float training.", rich_help_panel=_TRAINING),
@@ -74,15 +83,7 @@ def build(
             "--onnx-form", metavar="FORM", help="qlinear (exact) or qdq (NPUs).", rich_help_panel=_RESULT
         ),
     ] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--budget",
-            metavar="K=V[,K=V]",
-            help="Limits, as flash=96KiB,latency=2ms,accuracy=90%; exit code 1 if missed.",
-            rich_help_panel=_RESULT,
-        ),
-    ] = None,
+    budget: choices.Budget = None,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -99,6 +100,7 @@ def build(
         "data.source": data,
         "data.test": test_data,
         "student.spec": student,
+        "sizing.search": search,
         "distill.epochs": epochs,
         "quantise.epochs": quantise_epochs,
         "distill.temperature": temperature,
@@ -108,12 +110,10 @@ def build(
         "export.onnx_form": onnx_form,
         "export.formats": choices.names(formats) if formats is not None else None,
     }
-    limited = [
-        (f"budget.{key}", value)
-        for text in budget or ()
-        for key, value in choices.pairs(text, "--budget", "latency=2ms").items()
-    ]
-    chosen = choices.chosen(recipe, set_, {**given, **dict(limited)})
+    from edgedistill.sizing.budget import parse_flags
+
+    limited = {f"budget.{name}": text for name, text in parse_flags(budget or ()).items()}
+    chosen = choices.chosen(recipe, set_, {**given, **limited})
 
     from edgedistill import recipe as recipes
     from edgedistill.build import build as run

@@ -64,6 +64,15 @@ Student = Annotated[
     str | None,
     typer.Option("--student", metavar="SPEC", help="See `list students`.", rich_help_panel=TRAINING),
 ]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="K=V[,K=V]",
+        help="Limits, as flash=96KiB,latency=2ms,accuracy=90%; exit code 1 if missed.",
+        rich_help_panel=RESULT,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Of all randomness.", rich_help_panel=TRAINING)
 ]

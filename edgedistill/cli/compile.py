@@ -102,6 +102,7 @@ def _show(done: Compiled) -> None:
     from edgedistill import units
     from edgedistill.ir import plan
     from edgedistill.report import flash
+    from edgedistill.report.people import figure
 
     graph, to = done.record.graph, console()
     fullest = plan.fullest(done.graph)
@@ -112,6 +113,7 @@ def _show(done: Compiled) -> None:
         ("arena", f"{graph.arena_bytes:,} bytes; no plan is below {graph.arena_lower_bound_bytes or 0:,}"),
         ("fullest at", fullest),
         *(("flash", text) for text in flash.sentences(done.record)),
+        *((f"{m.quantity}, {m.how}", f"{figure(m)}; {m.note}") for m in done.record.measurements),
         *((artifact.path, f"{artifact.size_bytes:,} bytes") for artifact in done.record.artifacts),
     ]
     print_table((done.graph.name, ""), rows)

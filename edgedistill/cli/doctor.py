@@ -81,8 +81,8 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
-        if row.suffix == "c/":
-            continue  # what runs C files has lines of its own
+        if row.programs or row.suffix == "c/" or name == "vela":
+            continue  # emulators, Vela, and what runs C files have lines of their own
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here
@@ -90,6 +90,7 @@ def _checks(out: Path) -> Iterator[Check]:
         )
         yield Check(f"runtime {name}", "good" if row.can_run_here else "note", words)
     yield from _firmware()
+    yield _arm_linux()
     reason = reason_not_measurable()
     yield Check("energy", "note" if reason else "good", reason or "the meter can be read")
     yield _accelerator()
@@ -97,8 +98,8 @@ def _checks(out: Path) -> Iterator[Check]:
 
 
 def _firmware() -> Iterator[Check]:
-    """What compiles and runs models in C."""
-    from edgedistill.runners import aarch64, c_here, cortex_m
+    """What compiles and runs models in C, and what compiles for an accelerator."""
+    from edgedistill.runners import aarch64, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -109,6 +110,24 @@ def _firmware() -> Iterator[Check]:
     for program, (reason, what) in wanted.items():
         detail = f"{reason}; only needed for emulated {what}" if reason else "found"
         yield Check(program, "missing" if reason else "good", detail)
+    reason = vela.reason_not_runnable()
+    yield Check(
+        "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
+    )
+
+
+def _arm_linux() -> Check:
+    """What counts instructions of the runtimes on 64-bit Arm."""
+    from edgedistill.runners import aarch64_system
+
+    reason = aarch64_system.reason_not_runnable()
+    if reason is not None:
+        return Check("emulated Arm Linux", "missing", f"{reason}; only needed for bench --on emulator")
+    cached = aarch64_system.cached()
+    if cached is None:
+        detail = "its files come with the first bench --on emulator (about 110 MB, apt and pip)"
+        return Check("emulated Arm Linux", "note", detail)
+    return Check("emulated Arm Linux", "good", f"{len(cached.packages)} packages in {cached.folder}")
 
 
 def _version(name: str) -> str | None:

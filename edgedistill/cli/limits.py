@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgedistill import units
 from edgedistill.errors import GateError
 from edgedistill.record import BuildRecord
+from edgedistill.sizing.budget import amount
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,24 @@ def check(budget: Mapping[str, float], records: Sequence[BuildRecord]) -> Findin
                 )
             elif value < limit if name == "accuracy" else value > limit:
                 word = "below" if name == "accuracy" else "above"
-                missed.append(f"{record.target}: {name} {_text(name, value)} is {word} {_text(name, limit)}")
+                missed.append(
+                    f"{record.target}: {name} {amount(name, value)} is {word} {amount(name, limit)}"
+                )
     return Findings(tuple(missed), tuple(unknown))
 
 
 def _figure(record: BuildRecord, name: str) -> float | None:
     on_device = {m.quantity: m.value for m in record.measurements if m.how in ("emulated", "modelled")}
-    firmware = any(m.quantity == "instructions" for m in record.measurements)  # run or not
+    firmware = any(m.quantity in ("instructions", "npu_cycles") for m in record.measurements)  # run or not
     match name:
         case "accuracy":
             return record.accuracy.student_int8
         case "macs":
             return record.graph.macs
+        case "weights":
+            return record.graph.weight_bytes
+        case "instructions":
+            return on_device.get("instructions")
         case "ram":
             return on_device.get("ram_bytes", record.graph.arena_bytes)
         case "flash" | "latency" | "energy" if firmware:
@@ -66,16 +72,3 @@ def _figure(record: BuildRecord, name: str) -> float | None:
         if m.quantity == name and m.value is not None and "float32" not in m.artifact
     ]
     return min(values, default=None)
-
-
-def _text(name: str, value: float) -> str:
-    match name:
-        case "accuracy":
-            return f"{value:.1%}"
-        case "macs":
-            return units.format_count(value)
-        case "latency":
-            return units.format_ms(value)
-        case "energy":
-            return f"{value:.3g} mJ"
-    return units.format_bytes(value)

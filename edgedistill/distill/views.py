@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data.types import Split
+from edgedistill.data.types import ImageData, Split
 from edgedistill.errors import InputError
 from edgedistill.mapped import new_array
 from edgedistill.reporter import Reporter
-from edgedistill.teachers.types import Inside, Knowing
+from edgedistill.store import Store
+from edgedistill.teachers.types import Inside, Knowing, Teacher
 from edgedistill.units import format_bytes
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -137,6 +138,42 @@ def load(folder: Path, layers: Sequence[str] = ()) -> Views:
     """A finished cache, memory-mapped and read-only."""
     images, logits, *features = (np.load(folder / name, mmap_mode="r") for name in files_of(layers))
     return Views(images, logits, dict(zip(layers, features, strict=True)))
+
+
+def kept(
+    store: Store,
+    name: str,
+    data: ImageData,
+    teacher: Teacher,
+    count: int,
+    augmentations: Sequence[str],
+    seed: int,
+    reporter: Reporter,
+    layers: Mapping[str, tuple[int, ...]] | None = None,
+) -> Views:
+    """The cache of the training images that the store has under ``name``; it is filled first if need be."""
+    layers = layers or {}
+    if store.find("views", name) is None:
+        work = store.work("views", name)
+        compute(
+            work,
+            data.train,
+            teacher.logits,
+            len(data.labels),
+            count,
+            augmentations,
+            seed,
+            reporter,
+            inside=teacher.inside,
+            layers=layers,
+            knowing=teacher.knowing,
+        )
+        with store.writing("views", name) as folder:
+            for file in files_of(layers):
+                (work / file).replace(folder / file)
+    found = store.find("views", name)
+    assert found is not None
+    return load(found, tuple(layers))
 
 
 def files_of(layers: Iterable[str]) -> tuple[str, ...]:

@@ -17,8 +17,11 @@ FEW = 3  # examples: a difference of fewer is chance
 
 
 def guidance(record: BuildRecord) -> tuple[str, ...]:
-    """What the rules say of a build, the most useful first; empty where nothing stands out."""
-    return tuple(text for rule in RULES if (text := rule(record)) is not None)
+    """What the rules say of a build, the most useful first; empty where nothing stands out.
+
+    After them stands what was said of teacher and student before training (sizing/compatibility.py).
+    """
+    return (*(text for rule in RULES if (text := rule(record)) is not None), *record.guidance)
 
 
 def still_rising(record: BuildRecord) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import attacks, flash, int16, memory, people, svg
+from edgedistill.report import attacks, flash, int16, memory, pareto, people, svg
 from edgedistill.report.guidance import guidance
 from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
@@ -18,6 +18,8 @@ QUANTITIES = {
     "stack_bytes": "stack",
     "ram_bytes": "RAM",
     "flash_bytes": "flash",
+    "npu_cycles": "cycles of the accelerator",
+    "cpu_operators": "operators left to the processor",
 }
 
 
@@ -38,6 +40,7 @@ def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
         title=f"{record.target} — edgedistill",
         sentence=_sentence(record),
         strips=strips,
+        sizing=pareto.view(record.sizing) if record.sizing else None,
         imagined=_imagined(record),
         cards=_cards(record),
         guidance=guidance(record),
@@ -118,6 +121,8 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
     counted = people.on_device(record, "instructions")
     if counted is not None:
         speed = Card("Speed", people.instructions(counted), "for one inference, emulated")
+    elif (foretold := people.on_npu(record)) is not None:
+        speed = Card("Speed", people.milliseconds(foretold), "for one inference on the accelerator, modelled")
     elif best:
         runtime, fast, slow = best
         if slow is None:

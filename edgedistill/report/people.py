@@ -98,6 +98,13 @@ def on_device(record: BuildRecord, quantity: str) -> float | None:
     return next(found, None)
 
 
+def on_npu(record: BuildRecord) -> float | None:
+    """Milliseconds that an accelerator's compiler foretells (None: not run, or no accelerator)."""
+    if all(m.quantity != "npu_cycles" for m in record.measurements):
+        return None
+    return next((m.value for m in record.measurements if m.quantity == "estimated_latency"), None)
+
+
 def instructions(value: float) -> str:
     """12345678 -> 12.3 M instructions."""
     return f"{format_count(value)} instructions"

@@ -188,6 +188,101 @@ def dots(
     return Markup("".join(out))
 
 
+@dataclass(frozen=True)
+class Dot:
+    """What a thing costs, ``x``, and how good it is, ``y``; ``low`` and ``high`` are a band of x."""
+
+    label: str
+    css: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    name: str = ""  # written beside it
+    square: bool = False
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The band, or the value twice."""
+        return (self.x if self.low is None else self.low, self.x if self.high is None else self.high)
+
+
+def scatter(
+    title: str,
+    dots: Sequence[Dot],
+    x_label: str,
+    *,
+    percent: bool = False,
+    limit: float | None = None,
+    level: Level | None = None,
+    stairs: Sequence[Dot] = (),
+) -> Markup:
+    """Each dot by cost and quality. What lies beyond ``limit`` is shaded.
+
+    Args:
+        limit: the largest x that is allowed.
+        stairs: dots of which the line of the best, from cheap to dear, is drawn.
+    """
+    if not dots:
+        return Markup('<p class="empty">Nothing is known of this.</p>')
+    xs = [end for dot in dots for end in dot.ends] + ([limit] if limit is not None else [])
+    ys = [dot.y for dot in dots] + ([level.value] if level else [])
+    along, up = ticks(min(xs), max(xs)), ticks(min(ys), min(1.0, max(ys)) if percent else max(ys))
+    plane = _Plane(along[0], along[-1], up[0], up[-1])
+    px, py = plane.px, plane.py
+    out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    if limit is not None:
+        at, middle = px(limit), (LEFT + WIDTH - RIGHT) / 2
+        wide = WIDTH - RIGHT - float(at)
+        tall = HEIGHT - TOP - BOTTOM
+        out.append(f'<rect class="stage" x="{at}" y="{TOP}" width="{wide:.1f}" height="{tall}"/>')
+        out.append(f'<line class="level" x1="{at}" x2="{at}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+        side, anchor = (-6, "end") if float(at) > middle else (6, "start")
+        out.append(_text("tick", float(at) + side, HEIGHT - BOTTOM - 8, "limit", anchor))
+    out += plane.rules(up, percent)
+    out += plane.numbers(along, x_label)
+    if level:
+        out += plane.level(level)
+    steps: list[str] = []
+    highest = -math.inf
+    for dot in sorted(stairs, key=lambda dot: (dot.x, -dot.y)):
+        if dot.y > highest:
+            steps += [f"{px(dot.x)},{py(highest)}"] if steps else []
+            steps.append(f"{px(dot.x)},{py(dot.y)}")
+            highest = dot.y
+    if len(steps) > 1:
+        out.append(f'<polyline class="line float" points="{" ".join(steps)}"/>')
+    for dot in dots:
+        out += _marked(dot, plane, f"{100 * dot.y:.2f} %" if percent else f"{dot.y:.4g}", x_label)
+    out.append("</svg>")
+    return Markup("".join(out))
+
+
+def _marked(dot: Dot, plane: _Plane, quality: str, x_label: str) -> list[str]:
+    """The dot with its band, its name, and its figures for a pointer."""
+    x, y, out = plane.px(dot.x), plane.py(dot.y), []
+    low, high = dot.ends
+    if low < high:
+        css = f"line thin {escape(dot.css)}"
+        out.append(f'<line class="{css}" x1="{plane.px(low)}" x2="{plane.px(high)}" y1="{y}" y2="{y}"/>')
+    tip = f"<title>{escape(dot.label)}: {quality}, {escape(x_label)} {dot.x:.4g}</title>"
+    css = f"dot {escape(dot.css)}"
+    if dot.square:
+        left, top = float(x) - 5.5, float(y) - 5.5
+        out.append(
+            f'<rect class="{css}" x="{left:.1f}" y="{top:.1f}" width="11" height="11" rx="2">{tip}</rect>'
+        )
+    else:
+        out.append(f'<circle class="{css}" cx="{x}" cy="{y}" r="{7 if dot.name else 4.5}">{tip}</circle>')
+    if dot.name:
+        right = float(x) < (LEFT + WIDTH - RIGHT) / 2
+        height = float(y) + (-10 if float(y) - TOP > 24 else 22)
+        out.append(
+            _text("value", float(x) + (8 if right else -8), height, dot.name, "start" if right else "end")
+        )
+    return out
+
+
 def _log_ticks(low: float, high: float) -> tuple[float, ...]:
     """1, 2 and 5 times powers of ten, or powers of ten alone over three decades or more."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.runners import programs
 
 
 class Runner(Protocol):
@@ -61,7 +61,7 @@ class RunnerRow:
         if self.only_checked:
             return False
         if self.programs:
-            return all(shutil.which(program) is not None for program in self.programs)
+            return all(programs.find(program) is not None for program in self.programs)
         return self.library is not None
 
     @property
@@ -125,6 +125,13 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
+        "vela": RunnerRow(
+            text="Arm's compiler for Ethos-U: cycles, memory and what the processor has to run, estimated",
+            suffix="_vela.tflite",
+            libraries=(),
+            where="",
+            programs=("vela",),
+        ),
         "serial": RunnerRow(
             text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
             suffix="c/",
@@ -137,6 +144,13 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             libraries=(),
             where="",
             programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
+        ),
+        "emulator": RunnerRow(
+            text="the .tflite and .onnx files on an emulated 64-bit Arm Linux: bench --on emulator",
+            suffix=".tflite, .onnx",
+            libraries=(),
+            where="",
+            programs=("qemu-system-aarch64", "apt-get", "dpkg-deb"),
         ),
     }
 )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgedistill.errors import GateError
 from edgedistill.runners import c_source, programs
+from edgedistill.runners.c_source import CSource
 
 FLAGS = ("-std=c99", "-O2")
 COMPILE_S = 300
@@ -37,23 +38,9 @@ def answers(
         InputError: there is no model in the folder.
         GateError: it cannot be compiled, or does not answer every input.
     """
-    source = c_source.find(c_folder)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        driver = resources.files("edgedistill.runners").joinpath("c_driver.c").read_text(encoding="utf-8")
-        (folder / "driver.c").write_text(driver, encoding="utf-8")
-        (folder / "model_under_test.h").write_text(source.macros(), encoding="utf-8")
-        (folder / "inputs.bin").write_bytes(np.ascontiguousarray(inputs).tobytes())
-        program = folder / "program"
-        where = f"-I{source.header.parent}"
-        command = [*cc, where, "-o", program.name, "driver.c", str(source.source)]
-        built = programs.run(command, seconds=COMPILE_S, folder=folder)
-        if built.code != 0:
-            raise GateError(
-                f"the C files could not be compiled: {built.last_words}",
-                where=str(source.source),
-                fix="use the C files as they were built",
-            )
+        source, program = _built(c_folder, inputs, cc, folder, "c_driver.c")
         ended = programs.run([*under, program, "inputs.bin", "outputs.bin"], seconds=RUN_S, folder=folder)
         found = np.frombuffer((folder / "outputs.bin").read_bytes(), np.int8) if ended.code == 0 else None
         if found is None or len(found) % len(inputs):
@@ -63,6 +50,58 @@ def answers(
                 fix="use the C files as they were built",
             )
         return found.reshape(len(inputs), -1)
+
+
+def timer(c_folder: Path, x: NDArray[np.int8], cc: Sequence[str]) -> Path:
+    """A program for ``latency_ms``, in a new folder within ``c_folder``, for an input ``x`` int8 [1, ...].
+
+    Raises:
+        InputError: there is no model in the folder.
+        GateError: it cannot be compiled.
+    """
+    folder = c_folder / "timer"
+    folder.mkdir()
+    return _built(c_folder, x, cc, folder, "c_timer.c")[1]
+
+
+def latency_ms(program: Path, *, runs: int, warmup: int) -> NDArray[np.float64]:
+    """Wall-clock time in ms of each of ``runs`` inferences of a ``timer`` on this machine.
+
+    Raises:
+        GateError: it does not say as many times.
+    """
+    command: list[str | Path] = [program, "inputs.bin", str(warmup), str(runs)]
+    ended = programs.run(command, seconds=RUN_S, folder=program.parent)
+    said = ended.out.split()
+    if ended.code != 0 or len(said) != runs or not all(map(str.isdecimal, said)):
+        raise GateError(
+            f"the C program ended with {ended.code} and said {len(said)} times instead of {runs}",
+            where=str(program),
+            fix="run it again",
+        )
+    return np.array([int(nanoseconds) for nanoseconds in said]) / 1e6
+
+
+def _built(
+    c_folder: Path, inputs: NDArray[np.int8], cc: Sequence[str], folder: Path, driver: str
+) -> tuple[CSource, Path]:
+    """A model's files, and the program of it and a driver in ``folder``, beside inputs.bin."""
+    source = c_source.find(c_folder)
+    text = resources.files("edgedistill.runners").joinpath(driver).read_text(encoding="utf-8")
+    (folder / "driver.c").write_text(text, encoding="utf-8")
+    (folder / "model_under_test.h").write_text(source.macros(), encoding="utf-8")
+    (folder / "inputs.bin").write_bytes(np.ascontiguousarray(inputs).tobytes())
+    program = folder / "program"
+    where = f"-I{source.header.parent}"
+    command = [*cc, where, "-o", program.name, "driver.c", str(source.source)]
+    built = programs.run(command, seconds=COMPILE_S, folder=folder)
+    if built.code != 0:
+        raise GateError(
+            f"the C files could not be compiled: {built.last_words}",
+            where=str(source.source),
+            fix="use the C files as they were built",
+        )
+    return source, program
 
 
 def version(cc: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,12 @@ class Ended:
     def last_words(self) -> str:
         """The end of what it said, errors first."""
         return (self.err.strip() or self.out.strip() or "it said nothing")[-LAST_WORDS:]
+
+
+def find(name: str) -> str | None:
+    """Where a program is: beside this Python, as in an environment that was not activated, or on the path."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
 
 
 def run(arguments: Sequence[str | Path], *, seconds: float, folder: Path | None = None) -> Ended:

@@ -7,11 +7,12 @@ the compiler's taste in constants. Measured against linked firmware: tests/sizin
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from edgedistill.export import c
+from edgedistill.export.c import Model
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
@@ -33,25 +34,20 @@ def planned(graph: Graph, device: Target, cc: str = cortex_m.CC, family: Family 
         InputError: the graph cannot be printed as C.
         GateError: the compiler does not take the files.
     """
-    if device.cpu is None or cortex_m.missing(cc) is not None:
+    if not _compiles(device, cc):
+        return None
+    return of_printed(c.to_text(graph, Metadata("planned", "", (), 1.0, 0, "0"), family), graph, device, cc)
+
+
+def of_printed(printed: Model, graph: Graph, device: Target, cc: str = cortex_m.CC) -> PlannedFlash | None:
+    """As ``planned``, of C that was printed from the graph already."""
+    if not _compiles(device, cc):
         return None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        c.write(graph, Metadata("planned", "", (), 1.0, 0, "0"), folder, family)
-        return of_files(folder, graph, device, cc)
-
-
-def of_files(folder: Path, graph: Graph, device: Target, cc: str = cortex_m.CC) -> PlannedFlash | None:
-    """As ``planned``, of C files that were printed from the graph already."""
-    if device.cpu is None or cortex_m.missing(cc) is not None:
-        return None
-    with tempfile.TemporaryDirectory() as temporary:
-        alone = Path(temporary) / "c"
-        shutil.copytree(folder, alone)
-        source = c_source.find(alone)
-        without_values = _WEIGHTS.sub(r"\1{0}", source.source.read_text(encoding="utf-8"))  # read in no time
-        source.source.write_text(without_values, encoding="utf-8")
-        found = firmware.linked_alone(source, device, alone, cc=cc)
+        without_values = _WEIGHTS.sub(r"\1{0}", printed.source)  # read in no time
+        c.save(replace(printed, source=without_values), folder)
+        found = firmware.linked_alone(c_source.find(folder), device, folder, cc=cc)
     weights = plan.network_bytes(graph)
     return PlannedFlash(
         code_bytes=found.text,
@@ -60,3 +56,8 @@ def of_files(folder: Path, graph: Graph, device: Target, cc: str = cortex_m.CC) 
         device=device.title,
         compiler=cortex_m.compiler_name(cc),
     )
+
+
+def _compiles(device: Target, cc: str) -> bool:
+    is_cortex_m = device.cpu is not None and device.cpu.value.startswith("cortex-m")
+    return is_cortex_m and cortex_m.missing(cc) is None

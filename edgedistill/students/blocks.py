@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from edgedistill.errors import InputError
 
 
 class SameConv2d(nn.Conv2d):
@@ -50,6 +54,39 @@ def initialise(net: nn.Module) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)
+
+
+def stage_widths(family: str, width: int, later: Sequence[int], stages: int) -> tuple[int, ...]:
+    """Channels of each stage: ``width``, then ``later``'s, where 0 stands for twice the stage before.
+
+    Raises:
+        InputError: the width of a stage that is not there.
+    """
+    _check_stages(family, "width", later, stages - 1, first=2)
+    found = [width]
+    for given in (*later, *[0] * stages)[: stages - 1]:
+        found.append(given or 2 * found[-1])
+    return tuple(found)
+
+
+def stage_blocks(family: str, count: int, given: Sequence[int], stages: int) -> tuple[int, ...]:
+    """Blocks of each stage: ``given``'s, where 0 stands for ``count``.
+
+    Raises:
+        InputError: the blocks of a stage that is not there.
+    """
+    _check_stages(family, "blocks", given, stages, first=1)
+    return tuple(own or count for own in (*given, *[0] * stages)[:stages])
+
+
+def _check_stages(family: str, name: str, given: Sequence[int], stages: int, *, first: int) -> None:
+    for number, value in enumerate(given[stages:], first + stages):
+        if value:
+            raise InputError(
+                f"{name}{number} is of a stage that the student does not have",
+                where=f"student {family}:{name}{number}={value}",
+                fix=f"leave it out, or add stages={number}",
+            )
 
 
 def count_values(net: nn.Module) -> int:

@@ -47,18 +47,23 @@ def dscnn(
     bands: int = 8,
     step: int = 4,
     halvings: int = 1,
+    stem: int = 0,
+    kernel: int = 3,
 ) -> nn.Module:
     """A first convolution, ``depth`` depthwise-separable blocks of ``width`` channels, average, linear.
 
     Zhang et al. 2017, section 4.5, on 40 log-mel bands where they had 10 cepstral coefficients: the first
     convolution looks at ``frames`` x ``bands`` every 2 frames and ``step`` bands, and the first ``halvings``
-    blocks halve both axes. The defaults cost 2.5 M multiplications on 49 x 40, MLPerf Tiny's DS-CNN 2.66 M.
+    blocks halve both axes. ``stem`` are the first convolution's channels (0: ``width``), ``kernel`` is the
+    side of the depthwise ones. The defaults cost 2.5 M multiplications on 49 x 40, MLPerf Tiny's DS-CNN 2.66 M.
     """
-    layers = _layer(channels, width, (frames, bands), (2, step))
+    inputs = stem or width
+    layers = _layer(channels, inputs, (frames, bands), (2, step))
     for block in range(depth):
         stride = (2, 2) if block < halvings else (1, 1)
-        layers += _layer(width, width, (3, 3), stride, groups=width)
-        layers += _layer(width, width, (1, 1), (1, 1))
+        layers += _layer(inputs, inputs, (kernel, kernel), stride, groups=inputs)
+        layers += _layer(inputs, width, (1, 1), (1, 1))
+        inputs = width
     net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
     initialise(net)
     return net

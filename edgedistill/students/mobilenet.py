@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgedistill.students.blocks import SameConv2d, initialise
+from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_widths
 
 
-def _conv(
+def convolution(
     inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1, act: bool = True
 ) -> nn.Sequential:
+    """Convolution, BatchNorm, and ReLU6 unless ``act`` says no; float32 [N,inputs,H,W] in."""
     layers: list[nn.Module] = [
         SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -23,11 +24,11 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, kernel: int) -> None:
         super().__init__()
         hidden = inputs * expansion
-        expand = [_conv(inputs, hidden, 1, 1)] if expansion > 1 else []
+        expand = [convolution(inputs, hidden, 1, 1)] if expansion > 1 else []
         self.body = nn.Sequential(
             *expand,
-            _conv(hidden, hidden, kernel, stride, groups=hidden),
-            _conv(hidden, outputs, 1, 1, act=False),
+            convolution(hidden, hidden, kernel, stride, groups=hidden),
+            convolution(hidden, outputs, 1, 1, act=False),
         )
         self.skip = stride == 1 and inputs == outputs
 
@@ -45,21 +46,44 @@ def inverted_residual_net(
     stages: int = 3,
     expansion: int = 4,
     kernel: int = 3,
+    width2: int = 0,
+    width3: int = 0,
+    width4: int = 0,
+    blocks1: int = 0,
+    blocks2: int = 0,
+    blocks3: int = 0,
+    blocks4: int = 0,
+    expansion1: int = 0,
+    stem: int = 0,
+    stem_stride: int = 1,
+    head: int = 0,
 ) -> nn.Module:
-    """Stem of ``width`` channels, ``stages`` of ``depth`` inverted residuals, 1x1 head, global average."""
-    layers: list[nn.Module] = [_conv(channels, width, 3, 1)]
-    inputs = width
-    for stage in range(stages):
-        outputs = width * 2**stage
-        for block in range(depth):
+    """Stem, ``stages`` of ``depth`` inverted residuals, 1x1 head, global average.
+
+    ``widthN`` are the channels of stage N (0: twice those of the stage before), ``blocksN`` its blocks
+    (0: ``depth``). The first stage works on the largest images, so it may expand less: ``expansion1``
+    (0: ``expansion``). ``stem`` and ``head`` are the channels of the first and the last convolution
+    (0: ``width``, and twice the last stage's).
+
+    Raises:
+        InputError: a number of a stage that is not there.
+    """
+    widths = stage_widths("mobilenet", width, (width2, width3, width4), stages)
+    blocks = stage_blocks("mobilenet", depth, (blocks1, blocks2, blocks3, blocks4), stages)
+    layers: list[nn.Module] = [convolution(channels, stem or width, 3, stem_stride)]
+    inputs = stem or width
+    for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+        wider = expansion1 or expansion if stage == 0 else expansion
+        for block in range(count):
             stride = 2 if stage > 0 and block == 0 else 1
-            layers.append(InvertedResidual(inputs, outputs, stride, expansion, kernel))
+            layers.append(InvertedResidual(inputs, outputs, stride, wider, kernel))
             inputs = outputs
+    last = head or inputs * 2
     layers += [
-        _conv(inputs, inputs * 2, 1, 1),
+        convolution(inputs, last, 1, 1),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(inputs * 2, classes),
+        nn.Linear(last, classes),
     ]
     net = nn.Sequential(*layers)
     initialise(net)

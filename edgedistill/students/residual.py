@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedistill.errors import InputError
-from edgedistill.students.blocks import SameConv2d, initialise
+from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_widths
 
 
 class BasicBlock(nn.Module):
@@ -27,16 +29,15 @@ class BasicBlock(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """Stem, stages of basic blocks (channels double, sides halve), global average, linear head."""
+    """Stem, stages of basic blocks (sides halve from stage to stage), global average, linear head."""
 
-    def __init__(self, classes: int, channels: int, width: int, blocks: int, stages: int) -> None:
+    def __init__(self, classes: int, channels: int, widths: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
-        self.stem = SameConv2d(channels, width, 3, 1, bias=True)
-        self.bn = nn.BatchNorm2d(width)
-        layers, inputs = [], width
-        for stage in range(stages):
-            outputs = width * 2**stage
-            for block in range(blocks):
+        self.stem = SameConv2d(channels, widths[0], 3, 1, bias=True)
+        self.bn = nn.BatchNorm2d(widths[0])
+        layers, inputs = [], widths[0]
+        for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+            for block in range(count):
                 layers.append(BasicBlock(inputs, outputs, 2 if stage > 0 and block == 0 else 1))
                 inputs = outputs
         self.blocks = nn.Sequential(*layers)
@@ -50,12 +51,27 @@ class ResidualNet(nn.Module):
 
 
 def residual_net(
-    classes: int, channels: int, *, width: int = 16, depth: int = 8, stages: int = 3
+    classes: int,
+    channels: int,
+    *,
+    width: int = 16,
+    depth: int = 8,
+    stages: int = 3,
+    width2: int = 0,
+    width3: int = 0,
+    width4: int = 0,
+    blocks1: int = 0,
+    blocks2: int = 0,
+    blocks3: int = 0,
+    blocks4: int = 0,
 ) -> nn.Module:
     """ResNet of ``depth = 2 * stages * blocks + 2`` layers; the defaults are MLPerf Tiny's ResNet-8.
 
+    ``widthN`` are the channels of stage N (0: twice those of the stage before), ``blocksN`` its basic
+    blocks (0: as many as ``depth`` says).
+
     Raises:
-        InputError: a depth that no whole number of blocks gives.
+        InputError: a depth that no whole number of blocks gives, or a number of a stage that is not there.
     """
     blocks, rest = divmod(depth - 2, 2 * stages)
     if blocks < 1 or rest:
@@ -64,4 +80,6 @@ def residual_net(
             where=f"student resnet:depth={depth}",
             fix=f"depths are {2 * stages + 2}, {4 * stages + 2}, {6 * stages + 2}, ...",
         )
-    return ResidualNet(classes, channels, width, blocks, stages)
+    widths = stage_widths("resnet", width, (width2, width3, width4), stages)
+    counts = stage_blocks("resnet", blocks, (blocks1, blocks2, blocks3, blocks4), stages)
+    return ResidualNet(classes, channels, widths, counts)

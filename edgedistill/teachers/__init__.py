@@ -25,7 +25,7 @@ from edgedistill.teachers import (
     timm,
 )
 from edgedistill.teachers.loaded import Loaded, Request, check_classes, tried
-from edgedistill.teachers.types import Answers, Teacher, joined
+from edgedistill.teachers.types import Answers, Sees, Teacher, joined
 
 __all__ = ["TEACHERS", "Teacher", "TeacherKind", "load"]
 
@@ -128,7 +128,20 @@ def load(
         loaded.parameters,
         notes,
         None if loaded.inside is None else inside,
+        sees=_sees(before, loaded, section, image_shape),
     )
+
+
+def _sees(
+    before: preprocess.Preprocess, loaded: Loaded, section: TeacherSection, image_shape: tuple[int, int, int]
+) -> Sees:
+    """What the network gets; this package trained its teachers with the normalisation that it assumes."""
+    height, width = before.size if before.size is not None else image_shape[:2]
+    own = section.spec == "digits" or f"@{__name__}." in section.spec
+    says = loaded.mean_std is not None and len(loaded.mean_std[0]) == before.channels
+    stated = own or says or section.normalisation != "auto"
+    assumed = "" if stated else "ImageNet's" if before.channels == 3 else "(x - 0.5) / 0.5"
+    return Sees((height, width, before.channels), assumed)
 
 
 def preparation(loaded: Loaded, section: TeacherSection, channels: int) -> tuple[preprocess.Preprocess, str]:

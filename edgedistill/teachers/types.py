@@ -21,6 +21,14 @@ class Answers:
 Inside = Callable[[NDArray[np.uint8], Sequence[str] | None], Answers]
 
 
+@dataclass(frozen=True)
+class Sees:
+    """What reaches a teacher's network: (H, W, C), and the normalisation that nobody stated, in words."""
+
+    shape: tuple[int, int, int]
+    assumed: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Teacher:
     """``logits(images uint8 [N,H,W,C]) -> float32 [N, classes]``; normalisation and resizing are inside.
@@ -37,6 +45,7 @@ class Teacher:
     members: tuple[Teacher, ...] = ()  # of several that answer as one
     # the same teacher, told labels int64 [N] of the images to come (-1: none); None: it has no use for them
     knowing: Knowing | None = None
+    sees: Sees | None = None  # None: not known
 
 
 Knowing = Callable[[NDArray[np.int64]], Teacher]

@@ -53,3 +53,13 @@ def test_firmware_that_did_not_run_has_no_flash_and_no_latency() -> None:
     found = limits.check({"flash": 1.0, "latency": 1e-6, "energy": 1e-6, "ram": 2048.0}, [idle])
     assert not found.missed and len(found.unknown) == 3  # the arena is planned, and known
     assert limits.check({"ram": 2047.0}, [idle]).missed
+
+
+def test_limits_of_an_accelerator_are_held_against_its_estimate() -> None:
+    def made(value: float | None) -> BuildRecord:
+        return firmware(npu_cycles=(value and 2e5, "cycles"), estimated_latency=(value, "ms"))
+
+    assert made(0.4).measurements[0].value == 0.5  # this machine's own latency would pass
+    assert limits.check({"latency": 0.55}, [made(0.6)]).missed != ()
+    assert limits.check({"latency": 0.45}, [made(0.4)]).missed == ()
+    assert "no figure of latency" in limits.check({"latency": 0.45}, [made(None)]).unknown[0]

@@ -97,6 +97,18 @@ def firmware(record: BuildRecord) -> BuildRecord:
 
 
 @pytest.fixture
+def accelerated(record: BuildRecord) -> BuildRecord:
+    """The same build for an Ethos-U, whose compiler was asked."""
+    values = {"npu_cycles": (201_747.0, "cycles"), "estimated_latency": (0.403494, "ms")}
+    rows = tuple(
+        Measurement(quantity=name, value=value, unit=unit, how="modelled", artifact="student_vela.tflite")
+        for name, (value, unit) in values.items()
+    )
+    more = {"target": "corstone-300-ethos-u55-128", "measurements": (*record.measurements, *rows)}
+    return record.model_copy(update=more)
+
+
+@pytest.fixture
 def attacked(record: BuildRecord) -> BuildRecord:
     """The same build whose student and teacher were attacked."""
 

@@ -176,3 +176,11 @@ def test_what_the_teacher_gave_is_weighed_against_chance(
     found = rules.no_gain(with_accuracy(quiet, plain_int8=plain, plain_error=error))
     assert found is None if said is None else found is not None and said in found
     assert rules.no_gain(quiet) is None
+
+
+def test_what_was_said_before_training_comes_last(quiet: BuildRecord) -> None:
+    said = quiet.model_copy(update={"guidance": ("the teacher is far larger",)})
+    assert rules.guidance(said) == ("the teacher is far larger",)
+    assert "The teacher is far larger." in render(said)
+    rising = with_curve(said, [i / 20 for i in range(20)])
+    assert len(rules.guidance(rising)) == 2 and rules.guidance(rising)[-1] == "the teacher is far larger"

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from edgedistill.record import BuildRecord
 from edgedistill.report import people
+from edgedistill.report.html import render
 from edgedistill.report.terminal import table
 
 
@@ -42,6 +43,18 @@ def test_a_microcontroller_shows_its_firmware(firmware: BuildRecord) -> None:
     expected = "nucleo-l4r5zi 95.2 % 93.1 % 93.0 % 88.1 kB 16.2 M instr. 3 of 4"
     assert row.split() == expected.split()
     assert "identical, emulated" in text
+
+
+def test_an_accelerator_shows_what_its_compiler_foretells(accelerated: BuildRecord) -> None:
+    text = _text(accelerated)
+    assert "0.403 ms, modelled" in text and "0.412 ms" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    page = render(accelerated)
+    assert "for one inference on the accelerator, modelled" in page and "cycles of the accelerator" in page
+    unknown = tuple(
+        m.model_copy(update={"value": None}) if m.how == "modelled" else m for m in accelerated.measurements
+    )
+    assert "0.412 ms" in _text(accelerated.model_copy(update={"measurements": unknown}))
 
 
 def test_several_targets_have_a_row_each(record: BuildRecord) -> None:

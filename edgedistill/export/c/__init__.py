@@ -15,7 +15,7 @@ from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 
-__all__ = ["Model", "arena", "check", "memory", "model", "to_text", "write"]
+__all__ = ["Model", "arena", "check", "memory", "model", "save", "to_text", "write"]
 
 
 def arena(graph: Graph, *, as_c: bool) -> plan.ArenaPlan:
@@ -55,7 +55,15 @@ def write(graph: Graph, meta: Metadata, path: Path, family: Family = "F") -> Non
         InputError: see ``to_text``.
         OutputError: the files cannot be written.
     """
-    printed = to_text(graph, meta, family)
+    save(to_text(graph, meta, family), path)
+
+
+def save(printed: Model, path: Path) -> None:
+    """Writes both files' text into the folder ``path``.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{printed.name}.h").write_text(printed.header, encoding="utf-8")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,18 +54,19 @@ def scale(value: Multiplier) -> str:
 
 def lines(items: Sequence[str], indent: str = "    ") -> str:
     """Items between commas, broken at the page's width."""
-    rows, row = [], indent
-    for item in items:
-        if len(row) + len(item) + 1 > _WIDTH and row != indent:
-            rows.append(row.rstrip())
-            row = indent
-        row += item + ", "
-    return "\n".join([*rows, row.rstrip().removesuffix(",")])
+    ends = [0, *accumulate(len(item) + len(", ") for item in items)]
+    rows, start = [], 0
+    while start < len(items):
+        room = ends[start] + _WIDTH - len(indent) - len(",") + len(", ")
+        stop = max(bisect_right(ends, room) - 1, start + 1)  # a row holds one item at least
+        rows.append(indent + ", ".join(items[start:stop]) + ",")
+        start = stop
+    return "\n".join(rows).removesuffix(",")
 
 
 def bytes_array(name: str, values: NDArray[np.int8]) -> str:
     """``static const int8_t name[]``, on a word's boundary."""
-    body = lines([str(v) for v in values.reshape(-1).tolist()])
+    body = lines([*map(str, values.reshape(-1).tolist())])
     return f"static const int8_t {name}[{values.size}] EDGE_ALIGNED = {{\n{body}\n}};\n"
 
 

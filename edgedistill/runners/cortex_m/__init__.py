@@ -19,6 +19,7 @@ from edgedistill.runners import c_source, programs
 from edgedistill.runners.cortex_m.elf import Sections, sections
 from edgedistill.runners.cortex_m.firmware import compile_model
 from edgedistill.runners.cortex_m.qemu import emulate
+from edgedistill.runners.cortex_m.qemu import version as qemu_version
 from edgedistill.runners.cortex_m.toolchain import CC, OPTIMISED, QEMU, flags, missing, reason_not_runnable
 from edgedistill.target import Target
 
@@ -114,7 +115,7 @@ def run(
             model=sections(firmware.model),
             linked_bytes=firmware.linked_bytes(chunks[0][:1]),
             machine=name,
-            emulator=_qemu_version(),
+            emulator=qemu_version(),
             compiler=compiler_name(cc),
             flags=" ".join((*flags(device), *OPTIMISED)),
         )
@@ -124,9 +125,3 @@ def compiler_name(cc: str) -> str:
     """``arm-none-eabi-gcc 12.2.1``, without what a distribution adds in brackets and the date."""
     found = re.search(r"\d+\.\d+(\.\d+)?", re.sub(r"\([^)]*\)", "", programs.first_line(cc)))
     return f"{Path(cc).name} {found[0]}" if found else Path(cc).name
-
-
-def _qemu_version() -> str:
-    """``qemu 7.2.17``."""
-    found = re.search(r"version (\S+)", programs.first_line(QEMU))
-    return f"qemu {found[1]}" if found else "qemu"

@@ -25,6 +25,7 @@ COMPILE_S = 300
 STACK_BYTES = 2_048
 """That the linker keeps free: an inference takes less than half of it, see benchmarks/mcu_instructions.py."""
 
+SEMIHOSTING = "semihosting.h"  # what programs on an emulator include
 HARNESS = ("startup.c", "firmware.c")
 """The programs around a model that run it on the inputs of the image."""
 
@@ -56,15 +57,9 @@ class Firmware:
             '    .section .inputs, "a"\n    .balign 4\n    .global inputs, inputs_end\n'
             'inputs:\n    .incbin "inputs.bin"\ninputs_end:\n'
         )
-        data = _compile(self.device, self.cc, self.folder, "inputs.S", ())
-        image = self.folder / f"{name}.elf"
-        script = ("-nostartfiles", "-Wl,--gc-sections", "-Tfirmware.ld")
-        parts = [path.name for path in (self.model, *self.others, data)]
-        command = [self.cc, *toolchain.flags(self.device), *toolchain.OPTIMISED, *script, "-o", image.name]
-        ended = programs.run([*command, *parts], seconds=COMPILE_S, folder=self.folder)
-        if ended.code != 0:
-            raise _does_not_fit(self.device, self.machine, ended) or _failed("linked", self.cc, ended)
-        return image
+        data = compile_file(self.device, self.cc, self.folder, "inputs.S", ())
+        parts = (self.model, *self.others, data)
+        return link_objects(self.device, self.machine, self.cc, self.folder, parts, name)
 
     def linked_bytes(self, inputs: NDArray[np.int8]) -> int:
         """Flash that the model adds to an image: constants, code, and its part of the compiler's library."""
@@ -97,28 +92,36 @@ def compile_model(
     """
     assert device.emulator is not None, f"{device.name}: no emulator"
     machine = MACHINES[device.emulator.value]
-    for name in programs_c:
+    for name in (*programs_c, SEMIHOSTING):
         (folder / name).write_text(resource(name), encoding="utf-8")
-    registers = {"FPGAIO": machine.fpgaio, "UART": machine.uart, "HZ": machine.counter_hz}
-    macros = "".join(f"#define BOARD_{name} {value:#x}u\n" for name, value in registers.items())
-    (folder / "model_under_test.h").write_text(source.macros() + macros, encoding="utf-8")
+    (folder / "model_under_test.h").write_text(source.macros() + registers(machine), encoding="utf-8")
     flash, ram = memories(device, machine)
-    script = Template(resource("firmware.ld")).substitute(
+    (folder / "firmware.ld").write_text(linker_script(machine, flash, ram), encoding="utf-8")
+    model = model_object(source, device, folder, cc=cc, more=more)
+    include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
+    (folder / NOTHING).write_text(resource(NOTHING), encoding="utf-8")
+    nothing = compile_file(device, cc, folder, NOTHING, include)
+    others = tuple(compile_file(device, cc, folder, name, include) for name in programs_c)
+    return Firmware(device, machine, cc, folder, model, nothing, others)
+
+
+def registers(machine: Machine) -> str:
+    """The addresses of a machine's devices, as C macros."""
+    found = {"FPGAIO": machine.fpgaio, "UART": machine.uart, "HZ": machine.counter_hz}
+    return "".join(f"#define BOARD_{name} {value:#x}u\n" for name, value in found.items())
+
+
+def linker_script(machine: Machine, flash_bytes: int, ram_bytes: int) -> str:
+    """For so much flash and RAM at a machine's addresses."""
+    return Template(resource("firmware.ld")).substitute(
         flash_origin=f"{machine.flash.origin:#x}",
-        flash_bytes=flash,
+        flash_bytes=flash_bytes,
         ram_origin=f"{machine.ram.origin:#x}",
-        ram_bytes=ram,
+        ram_bytes=ram_bytes,
         inputs_origin=f"{machine.inputs.origin:#x}",
         inputs_bytes=machine.inputs.length,
         stack_bytes=STACK_BYTES,
     )
-    (folder / "firmware.ld").write_text(script, encoding="utf-8")
-    model = model_object(source, device, folder, cc=cc, more=more)
-    include = ("-std=gnu99", f"-I{source.header.parent}", "-fno-tree-loop-distribute-patterns")
-    (folder / NOTHING).write_text(resource(NOTHING), encoding="utf-8")
-    nothing = _compile(device, cc, folder, NOTHING, include)
-    others = tuple(_compile(device, cc, folder, name, include) for name in programs_c)
-    return Firmware(device, machine, cc, folder, model, nothing, others)
 
 
 def model_object(
@@ -129,7 +132,7 @@ def model_object(
     Raises:
         GateError: the compiler does not take the files.
     """
-    return _compile(device, cc, folder, source.source, ("-std=c99", *more))
+    return compile_file(device, cc, folder, source.source, ("-std=c99", *more))
 
 
 def linked_alone(source: CSource, device: Target, folder: Path, *, cc: str = toolchain.CC) -> Sections:
@@ -148,6 +151,38 @@ def linked_alone(source: CSource, device: Target, folder: Path, *, cc: str = too
     return sections(image)
 
 
+def compile_file(device: Target, cc: str, folder: Path, source: str | Path, more: Sequence[str]) -> Path:
+    """The object file of one source in ``folder``, compiled for a device's core.
+
+    Raises:
+        GateError: the compiler does not take it.
+    """
+    target = folder / f"{Path(source).stem}.o"
+    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *more]
+    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=folder)
+    if ended.code != 0:
+        raise _failed(f"compiled ({Path(source).name})", cc, ended)
+    return target
+
+
+def link_objects(
+    device: Target, machine: Machine, cc: str, folder: Path, objects: Sequence[Path], name: str
+) -> Path:
+    """An image of object files in ``folder``, by the linker script there.
+
+    Raises:
+        InputError: it does not fit the device.
+        GateError: the linker does not take them.
+    """
+    image = folder / f"{name}.elf"
+    script = ("-nostartfiles", "-Wl,--gc-sections", "-Tfirmware.ld")
+    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *script, "-o", image.name]
+    ended = programs.run([*command, *(path.name for path in objects)], seconds=COMPILE_S, folder=folder)
+    if ended.code != 0:
+        raise _does_not_fit(device, machine, ended) or _failed("linked", cc, ended)
+    return image
+
+
 def memories(device: Target, machine: Machine) -> tuple[int, int]:
     """Bytes of flash and of RAM: the device's, as far as the emulator has as much."""
     flash = device.flash_bytes.value if device.flash_bytes is not None else machine.flash.length
@@ -158,15 +193,6 @@ def memories(device: Target, machine: Machine) -> tuple[int, int]:
 def resource(name: str) -> str:
     """The text of a file of this package."""
     return resources.files("edgedistill.runners.cortex_m").joinpath(name).read_text(encoding="utf-8")
-
-
-def _compile(device: Target, cc: str, folder: Path, source: str | Path, more: Sequence[str]) -> Path:
-    target = folder / f"{Path(source).stem}.o"
-    command = [cc, *toolchain.flags(device), *toolchain.OPTIMISED, *more]
-    ended = programs.run([*command, "-c", source, "-o", target.name], seconds=COMPILE_S, folder=folder)
-    if ended.code != 0:
-        raise _failed(f"compiled ({Path(source).name})", cc, ended)
-    return target
 
 
 def _failed(done: str, cc: str, ended: programs.Ended) -> GateError:

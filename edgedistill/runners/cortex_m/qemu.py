@@ -38,6 +38,15 @@ def emulate(image: Path, name: str, machine: Machine, *, seconds: float) -> Said
     Raises:
         GateError: it faults, says something else than inferences, or takes longer than ``seconds``.
     """
+    return parse(said_by(image, name, seconds=seconds), name, machine)
+
+
+def said_by(image: Path, name: str, *, seconds: float) -> str:
+    """All that an image says until it ends.
+
+    Raises:
+        GateError: it faults, or takes longer than ``seconds``.
+    """
     quiet = (
         "-display",
         "none",
@@ -57,7 +66,13 @@ def emulate(image: Path, name: str, machine: Machine, *, seconds: float) -> Said
             where=f"{QEMU} -M {name}",
             fix="check that the target's cpu, features and emulator fit each other",
         )
-    return parse(ended.out, name, machine)
+    return ended.out
+
+
+def version() -> str:
+    """``qemu 7.2.17``."""
+    found = re.search(r"version (\S+)", programs.first_line(QEMU))
+    return f"qemu {found[1]}" if found else "qemu"
 
 
 def parse(text: str, name: str, machine: Machine) -> Said:
@@ -72,7 +87,7 @@ def parse(text: str, name: str, machine: Machine) -> Said:
     for row in text.splitlines():
         match = _LINE.fullmatch(row)
         if match is None:
-            raise _garbled(name, row)
+            raise garbled(name, row)
         word, digits = match.groups()
         match word:
             case "overhead":
@@ -92,25 +107,34 @@ def parse(text: str, name: str, machine: Machine) -> Said:
             case "more" if outputs:
                 outputs[-1] += _bytes(digits, name)
     if not ticks or len(ticks) != len(outputs):
-        raise _garbled(name, f"{len(ticks)} times and {len(outputs)} outputs")
-    if abs(loop - overhead - LOOP_INSTRUCTIONS) > _TOLERANCE:
+        raise garbled(name, f"{len(ticks)} times and {len(outputs)} outputs")
+    check_loop(loop - overhead, name)
+    counts = tuple(t - overhead for t in ticks)
+    return Said(tuple(outputs), counts, (first - overhead, counts[0]), arena, stack)
+
+
+def check_loop(instructions: int, name: str) -> None:
+    """Holds what was counted of firmware's loop against what it has.
+
+    Raises:
+        GateError: the counter does not count instructions.
+    """
+    if abs(instructions - LOOP_INSTRUCTIONS) > _TOLERANCE:
         raise GateError(
-            f"the emulator counted {loop - overhead:,} instructions for {LOOP_INSTRUCTIONS:,}",
+            f"the emulator counted {instructions:,} instructions for {LOOP_INSTRUCTIONS:,}",
             where=f"{QEMU} -M {name}",
             fix="use QEMU 7.2 or newer, which counts with -icount",
         )
-    counts = tuple(t - overhead for t in ticks)
-    return Said(tuple(outputs), counts, (first - overhead, counts[0]), arena, stack)
 
 
 def _bytes(digits: str, name: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise _garbled(name, digits) from None
+        raise garbled(name, digits) from None
 
 
-def _garbled(name: str, row: str) -> GateError:
+def garbled(name: str, row: str) -> GateError:
     return GateError(
         f"the firmware said something else than inferences: {row[:80]!r}",
         where=f"{QEMU} -M {name}",

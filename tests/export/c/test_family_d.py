@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from edgedistill import target
 from edgedistill.compiler import random_inputs
 from edgedistill.export import c
-from edgedistill.ir import interpret
+from edgedistill.ir import interpret, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.read import read
 from edgedistill.runners import c_here, cortex_m
 from tests.export.c.compiled import metadata
 from tests.graphs import random_input, small_integer_graph
 
+MODELS = Path(__file__).parents[3] / "models"
 REASON = cortex_m.reason_not_runnable(target.load("cortex-m4"))
 
 
@@ -32,6 +33,18 @@ def test_on_emulated_cores(core: str, tmp_path: Path) -> None:
     c.write(graph, metadata("net"), tmp_path / "c", "D")
     x = random_input(graph, 4)
     found = cortex_m.run(tmp_path / "c", target.load(f"cortex-{core}"), x)
+    np.testing.assert_array_equal(found.outputs, family_d(graph, x))
+
+
+@pytest.mark.skipif(REASON is not None, reason=REASON or "")
+@pytest.mark.parametrize(
+    ("name", "board"), [("cifar10-resnet8", "nucleo-l4r5zi"), ("speech-commands-dscnn", "cortex-m7")]
+)
+def test_trained_students_as_firmware(name: str, board: str, tmp_path: Path) -> None:
+    graph = serial.load(MODELS / name / "graph.npz")
+    c.write(graph, metadata("net"), tmp_path / "c", "D")
+    x = np.load(MODELS / name / "golden.npz")["inputs"][:3]
+    found = cortex_m.run(tmp_path / "c", target.load(board), x)
     np.testing.assert_array_equal(found.outputs, family_d(graph, x))
 
 

@@ -1,0 +1,170 @@
+"""The command size: the best student inside a budget, without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedistill.cli import choices
+from edgedistill.cli.output import Json, Quiet, console, print_json, print_table, reporter
+
+if TYPE_CHECKING:
+    from edgedistill.sized import Candidate, Prediction, Sizing
+
+_SEARCH = "Search"
+_ROWS = 10  # of the front; --json has more
+
+
+def size(
+    target: choices.Target = None,
+    recipe: choices.RecipeFile = None,
+    teacher: choices.Teacher = None,
+    data: choices.Data = None,
+    trust: choices.Trust = None,
+    budget: choices.Budget = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="HOW",
+            help="quick: judged untrained; thorough: the best are distilled for a short while.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            "--family",
+            metavar="NAME[,NAME]",
+            help="Student families to search; the task's if not given.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", "-n", metavar="N", help="Candidates to judge.", rich_help_panel=_SEARCH),
+    ] = None,
+    seed: choices.Seed = None,
+    set_: choices.Set = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Keeps the search; the same call goes on.", rich_help_panel=_SEARCH
+        ),
+    ] = Path("out"),
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh/--resume", help="Forget earlier searches, or go on from them.", rich_help_panel=_SEARCH
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Chooses the best student that keeps a budget: judged in seconds, without training."""
+    from edgedistill.sizing.budget import parse_flags
+
+    limits = parse_flags(budget or ())
+    given = {
+        "targets": choices.targets(target),
+        "teacher.spec": teacher,
+        "data.source": data,
+        "seed": seed,
+        "trust": trust,
+        "sizing.search": _kind(search),
+        "sizing.families": choices.names(family) if family is not None else None,
+        "sizing.trials": trials,
+        "student.spec": "auto",
+        **{f"budget.{name}": text for name, text in limits.items()},
+    }
+    chosen = choices.chosen(recipe, set_, given)
+
+    from edgedistill.size import size as run
+
+    voice = reporter(quiet=quiet, as_json=json_)
+    try:
+        found = run(chosen, out, flags=tuple(limits), fresh=fresh, reporter=voice)
+    finally:
+        voice.close()
+    if json_:
+        print_json(found.model_dump(mode="json"))
+    elif not quiet:
+        _show(found, teacher, data, out)
+
+
+def _kind(search: str | None) -> str | None:
+    from edgedistill.errors import InputError
+
+    if search == "none":
+        raise InputError(
+            "size only searches", where="--search none", fix="--search quick, or --search thorough"
+        )
+    return search
+
+
+def _show(found: Sizing, teacher: str | None, data: str | None, out: Path) -> None:
+    rows = [_row("chosen", found.chosen)]
+    others = [c for c in found.front if c.student != found.chosen.student]
+    rows += [_row("", c) for c in _spread(others)]
+    if found.naive is not None:
+        rows.append(_row("default", found.naive))
+    columns = ("", "student", "score", "flash", "RAM", "weights", "MACs", "predicted", "misses")
+    print_table(columns, rows, title=f"students for {', '.join(found.targets)}")
+    to = console()
+    if found.finalists:
+        _finalists(found)
+    for line in (
+        found.reason,
+        f"{found.judged:,} candidates judged in {found.seconds:.0f} s, ranked by {found.proxy}",
+        "nothing was trained: memory and MACs are exact, what is called predicted is a model's",
+        "build with:",
+        f"  {_command(found, teacher, data, out)}",
+    ):
+        to.print(line, markup=False, soft_wrap=True)
+
+
+def _spread(others: Sequence[Candidate]) -> list[Candidate]:
+    """At most ``_ROWS``, evenly over the front."""
+    step = max(1, -(-len(others) // _ROWS))
+    return list(others[::step])
+
+
+def _row(mark: str, candidate: Candidate) -> tuple[str, ...]:
+    from edgedistill import units
+
+    flash = units.format_bytes(candidate.flash_bytes) + ("" if candidate.flash_exact else " *")
+    return (
+        mark,
+        candidate.student,
+        "" if candidate.score is None else f"{candidate.score:.3g}",
+        flash,
+        units.format_bytes(candidate.ram_bytes),
+        units.format_bytes(candidate.weight_bytes),
+        units.format_count(candidate.macs),
+        "\n".join(_words(row) for row in candidate.predictions),
+        ", ".join(candidate.misses),
+    )
+
+
+def _words(row: Prediction) -> str:
+    return row.words.removeprefix("predicted ")
+
+
+def _finalists(found: Sizing) -> None:
+    rows = [
+        (f.candidate.student, f"{f.accuracy:.2%}", str(f.epochs), f"{f.images:,}", f"{f.seconds:.0f} s")
+        for f in found.finalists
+    ]
+    print_table(("finalist", "validation", "epochs", "images", "time"), rows)
+
+
+def _command(found: Sizing, teacher: str | None, data: str | None, out: Path) -> str:
+    import shlex
+
+    parts = ["edgedistill", "build", "--target", ",".join(found.targets), "--student", found.chosen.student]
+    parts += ["--teacher", teacher] if teacher else []
+    parts += ["--data", data] if data else []
+    return shlex.join([*parts, "--out", str(out)])
