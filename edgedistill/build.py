@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill import choose, datafree, phases, robustness, students, succession, target, tasks
+from edgedistill import choose, datafree, phases, robustness, students, succession, target, tasks, widening
 from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import record as records
@@ -67,6 +67,7 @@ def build(
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     phases.check(recipe)
+    widening.check(recipe)
     succession.chain(recipe, spec)
     recipes.check_family(recipe, targets)
     parallel.once(check_writable, out)

@@ -23,7 +23,7 @@ from edgedistill.bench.summary import summary
 from edgedistill.data import frontend
 from edgedistill.data.types import ImageData
 from edgedistill.errors import ParityError
-from edgedistill.export import EXPORTERS
+from edgedistill.export import EXPORTERS, NO_INT16, exportable
 from edgedistill.export import c as c_printer
 from edgedistill.export import frontend as frontend_printer
 from edgedistill.export import onnx as onnx_printer
@@ -38,6 +38,7 @@ from edgedistill.record import (
     Artifact,
     BuildRecord,
     EpochLog,
+    Int16,
     PlannedFlash,
     Robustness,
 )
@@ -67,6 +68,7 @@ class Run:
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     lineage: list[Ancestor] = field(default_factory=list)
+    int16: list[Int16] = field(default_factory=list)  # of the student, where int16 was asked for
     guidance: list[str] = field(default_factory=list)  # said before training
     sizing: Sizing | None = None  # None: the user named the student
 
@@ -117,7 +119,10 @@ def deliver(
 ) -> BuildRecord:
     """Exports, verifies, measures and publishes OUT/<target>."""
     recipe, reporter = run.recipe, run.reporter
-    formats = recipes.formats(recipe, device)
+    wanted = recipes.formats(recipe, device)
+    formats = exportable(wanted, integer)
+    for dropped in set(wanted) - set(formats):
+        reporter.note(f"{dropped}: not exported, because layers are in int16: {NO_INT16[dropped]}")
     with run.store.scratch(f"deliver-{device.name}") as folder:
         reporter.stage("export", f"{device.name}: {', '.join(formats)}")
         started = time.perf_counter()
@@ -201,6 +206,7 @@ def deliver(
             confusion=tuple(tuple(int(v) for v in row) for row in confusion),
             warnings=tuple(run.warnings),
             lineage=tuple(run.lineage),
+            int16=run.int16[-1] if run.int16 else None,
             sizing=run.sizing,
             guidance=tuple(run.guidance),
         )

@@ -189,6 +189,27 @@ class Robustness(_Value):
     teacher: AttackedTeacher | None = None  # None: there is none
 
 
+class Widened(_Value):
+    """One layer that was put in int16 on top of those before it, trained weights unchanged."""
+
+    layer: str
+    accuracy: float  # top-1 share 0..1 of the validation examples
+    divergence: float  # mean Kullback-Leibler divergence from the float student's answers, in nats
+
+
+class Int16(_Value):
+    """Which activations are int16, why, and what it gave on the validation examples (shares 0..1)."""
+
+    chosen_by: Literal["name", "auto"]
+    layers: tuple[str, ...]
+    tensors: tuple[str, ...]  # all int16 activations, those at the borders, too
+    why: str
+    student_float: float
+    student_int8: float  # without int16
+    accuracy: float  # as built
+    steps: tuple[Widened, ...] = ()  # of auto, in the order in which it chose
+
+
 class BuildRecord(_Value):
     """record.json."""
 
@@ -218,6 +239,7 @@ class BuildRecord(_Value):
     lineage: tuple[Ancestor, ...] = ()  # in their order
     guidance: tuple[str, ...] = ()  # said before training: where teacher and student fit badly
     sizing: Sizing | None = None  # None: the user named the student
+    int16: Int16 | None = None  # None: int8 throughout, and nobody asked for more
 
 
 def now_utc() -> str:

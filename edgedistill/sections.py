@@ -189,6 +189,10 @@ class QuantiseSection(_Section):
     scales: Literal["observed", "learned"] = Field("observed", exclude_if=_is("observed"))
     # whose soft targets; student: the float one
     teacher: Literal["teacher", "student", "both"] = Field("teacher", exclude_if=_is("teacher"))
+    # layers whose outputs are int16, by name or glob; auto: as many as int16_loss demands
+    int16: tuple[str, ...] | Literal["auto"] = Field((), exclude_if=_is(()))
+    # points of validation accuracy that int8 may cost before auto does anything
+    int16_loss: float = Field(0.5, ge=0, le=100, exclude_if=_is(0.5))
     # epochs before, from labels alone (QKD's first phase)
     self_study: int = Field(0, ge=0, exclude_if=_is(0))
     # epochs in which teacher and int8 student teach each other (QKD's second phase)

@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill import phases, students
+from edgedistill import phases, students, widening
 from edgedistill.bench.accuracy import to_real
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
@@ -19,18 +20,20 @@ from edgedistill.distill import adversarial, parallel
 from edgedistill.distill import mix as mixes
 from edgedistill.distill.loop import AfterEpoch, fit
 from edgedistill.ir import serial
-from edgedistill.ir.graph import Graph
+from edgedistill.ir.graph import Graph, QParams
 from edgedistill.lower.student import float_graph
-from edgedistill.quant import ranges
+from edgedistill.quant import int16, ranges
 from edgedistill.quant.execute import GraphNet
 from edgedistill.quant.integer import to_integer
 from edgedistill.quant.learned import LearnedGraphNet
-from edgedistill.record import EpochLog
+from edgedistill.record import EpochLog, Int16
 from edgedistill.teachers.types import Teacher
 from edgedistill.teaching import keep_mix, schedule, views_for
 
 if TYPE_CHECKING:
     from torch import nn
+
+_INT16 = "int16.json"
 
 
 def distil(
@@ -139,22 +142,37 @@ def quantise(
         picked = np.sort(rng.permutation(len(data.train))[: choices.calibration_images])
         calibration = to_real(np.asarray(data.train.images_NHWC[picked]))
         observed = parallel.once(ranges.observe, floating, calibration, choices.percentile)
-        qparams = ranges.choose(floating, observed)
-        make = LearnedGraphNet if choices.scales == "learned" else GraphNet
-        quantised = make(floating, qparams)
-        logs = phases.train(run, net, quantised, data, teacher, run.store.work("quantise", name))
-        integer = to_integer(quantised.trained(), quantised.deployed(), quantised.weight_scales())
+        extremes = parallel.once(ranges.observe, floating, calibration, 100) if choices.int16 else None
+        work = run.store.work("quantise", name)
+
+        def quantised_with(graph: Graph, layers: Sequence[str]) -> tuple[Graph, dict[str, QParams]]:
+            return int16.quantised(graph, observed, layers, extremes)
+
+        def train(layers: Sequence[str], folder: Path) -> tuple[Graph, Graph, tuple[EpochLog, ...]]:
+            graph, qparams = quantised_with(floating, layers)
+            make = LearnedGraphNet if choices.scales == "learned" else GraphNet
+            quantised = make(graph, qparams)
+            logs = phases.train(run, net, quantised, data, teacher, folder)
+            trained = quantised.trained()
+            return trained, to_integer(trained, quantised.deployed(), quantised.weight_scales()), logs
+
+        integer, logs, made = widening.trained(run, floating, quantised_with, data, train, work)
         run.seconds["quantise"] = time.perf_counter() - started
-        parallel.once(_keep_integer, run, name, integer, logs)
+        parallel.once(_keep_integer, run, name, integer, logs, made)
         found = run.store.find("quantise", name)
     else:
         run.reporter.note("int8 student: found, not trained again")
     assert found is not None
     epochs = tuple(EpochLog(**log) for log in json.loads((found / "epochs.json").read_text()))
+    if (found / _INT16).exists():
+        run.int16.append(Int16.model_validate_json((found / _INT16).read_text()))
+        run.reporter.note(run.int16[-1].why)
     return floating, serial.load(found / "graph.npz"), epochs
 
 
-def _keep_integer(run: Run, name: str, integer: Graph, logs: Sequence[EpochLog]) -> None:
+def _keep_integer(run: Run, name: str, integer: Graph, logs: Sequence[EpochLog], made: Int16 | None) -> None:
     with run.store.writing("quantise", name) as folder:
         (folder / "graph.npz").write_bytes(serial.to_bytes(integer))
         (folder / "epochs.json").write_text(json.dumps([log.model_dump() for log in logs]))
+        if made is not None:
+            (folder / _INT16).write_text(made.model_dump_json())

@@ -34,6 +34,7 @@ FLOORS = (  # lowest first; a package may import its own floor and everything be
         "teaching",
         "training",
         "tune",
+        "widening",
     ),
     ("cli", "__main__"),
 )

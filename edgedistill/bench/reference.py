@@ -31,7 +31,7 @@ def litert_reference_values(graph: Graph, x: NDArray[np.int8]) -> dict[str, NDAr
     """
     values: dict[str, NDArray[Any]] = {graph.inputs[0]: x}
     for op in graph.ops:
-        if isinstance(op.attrs, FullyConnected):
+        if isinstance(op.attrs, FullyConnected) and not graph.is_int16(op):
             values[op.outputs[0]] = _fully_connected(graph, op, values[op.inputs[0]])
             continue
         given = {name: values[name] for name in op.inputs if graph.tensors[name].data is None}

@@ -36,7 +36,7 @@ def inspect(
     from edgedistill.export import EXPORTERS, c
     from edgedistill.ir import memory_map, plan, serial, verify
     from edgedistill.ir.text import text
-    from edgedistill.report import flash
+    from edgedistill.report import flash, int16
 
     file = path / GRAPH if path.is_dir() else path
     if not file.exists():
@@ -63,6 +63,7 @@ def inspect(
                 "arena_bytes": memory.peak,
                 "arena_lower_bound_bytes": memory.lower_bound,
                 "flash": _flash(built),
+                "int16": [n for n in graph.activations() if graph.tensors[n].dtype == "int16"],
                 "arena": [asdict(placement) for placement in memory.tensors],
                 "ops": [
                     {"kind": op.kind, "name": op.name, "inputs": op.inputs, "outputs": op.outputs}
@@ -76,6 +77,8 @@ def inspect(
         how = "as the C files use it" if as_c else "operator by operator"
         shown = f"{text(graph)}\n{memory_map.text(memory, how)}"
         console().print(shown, markup=False, soft_wrap=True)
+        for sentence in int16.sentences(built) if built is not None else ():
+            console().print(sentence, markup=False, soft_wrap=True)
         for sentence in flash.sentences(built) if built is not None else ():
             console().print(f"flash: {sentence}", markup=False, soft_wrap=True)
         if predicted is not None:

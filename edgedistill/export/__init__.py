@@ -6,15 +6,17 @@ A row names the module instead of importing it, so that reading the table loads 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from edgedistill.errors import UnknownNameError
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir.graph import Graph
+
+F = TypeVar("F", bound=str)
 
 
 class Write(Protocol):
@@ -78,3 +80,15 @@ def exporter_for(name: str) -> ExporterRow:
     if name not in EXPORTERS:
         raise UnknownNameError("export format", name, EXPORTERS)
     return EXPORTERS[name]
+
+
+NO_INT16: Mapping[str, str] = MappingProxyType(
+    {"coreml": "its quantize takes int8 alone, and its float32 sums of int16 values are not exact"}
+)
+"""Formats that cannot hold int16 activations to the bit, and why."""
+
+
+def exportable(formats: Sequence[F], graph: Graph) -> tuple[F, ...]:
+    """Those of ``formats`` that can hold ``graph``."""
+    wide = any(graph.tensors[name].dtype == "int16" for name in graph.activations())
+    return tuple(name for name in formats if not (wide and name in NO_INT16))

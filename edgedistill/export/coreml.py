@@ -22,7 +22,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from edgedistill.errors import OutputError
+from edgedistill.errors import OutputError, UnsupportedOpError
+from edgedistill.export import NO_INT16, exportable
 from edgedistill.export.coreml_check import check, evaluate
 from edgedistill.export.coreml_printer import PROBABILITIES, import_coremltools, mil_name, program, quiet
 from edgedistill.export.metadata import Metadata
@@ -35,6 +36,7 @@ def write(graph: Graph, meta: Metadata, path: Path) -> None:
     """Writes ``path``, a .mlpackage folder; the same graph and metadata give the same bytes.
 
     Raises:
+        UnsupportedOpError: some activations are int16.
         OutputError: the suffix is another one, or the folder cannot be written.
         InputError: coremltools is not installed.
     """
@@ -43,6 +45,12 @@ def write(graph: Graph, meta: Metadata, path: Path) -> None:
             "a Core ML model is a folder whose name ends in .mlpackage",
             where=str(path),
             fix="rename the output",
+        )
+    if not exportable(("coreml",), graph):
+        raise UnsupportedOpError(
+            f"a Core ML model cannot hold int16 activations: {NO_INT16['coreml']}",
+            where=graph.name,
+            fix="leave coreml out of the formats, or quantise without int16",
         )
     with quiet():
         ct = import_coremltools()

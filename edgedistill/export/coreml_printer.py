@@ -22,6 +22,7 @@ from edgedistill.ir.ops import (
     FullyConnected,
     MaxPool2D,
     Mul,
+    Quantize,
     Reshape,
     Table,
 )
@@ -92,6 +93,7 @@ class _Printer:
         """One operator. Its activation too in a float graph; in an integer graph saturation does that."""
         a, (y,) = op.attrs, op.outputs
         name = mil_name(y)
+        assert not isinstance(a, Quantize), f"{op.name}: int16 is not printed"
         if isinstance(a, Table):
             if self.graph.is_integer:
                 self._lookup(op)

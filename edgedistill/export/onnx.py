@@ -5,8 +5,8 @@ out (float32 where the graph is). Layout and names of the values inside: onnx_em
 
 Two forms of an integer graph:
 
-* ``qlinear``: QLinearConv, QGemm, QLinearAdd, QLinearMul. Bit-identical to the interpreter
-  at every optimisation level. The one to ship to CPUs.
+* ``qlinear``: QLinearConv, QGemm, QLinearAdd, QLinearMul, and operators on int16 as in
+  onnx_int16.py. Bit-identical to the interpreter at every optimisation level. The one to ship to CPUs.
 * ``qdq``: float operators between QuantizeLinear and DequantizeLinear, what NPU compilers
   read. Bit-identical only with ``session.qdqisint8allowed=1`` and the level at least
   ``extended``; by default on x86 it is fused only partly, and some logits are off by one.
@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from edgedistill.errors import OutputError
+from edgedistill.errors import OutputError, UnsupportedOpError
 from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.ir.graph import Graph
 
@@ -35,6 +35,9 @@ def to_bytes(graph: Graph, meta: Metadata, form: Form = "qlinear") -> bytes:
         graph: float or integer.
         meta: goes into ``metadata_props`` and ``doc_string``.
         form: of an integer graph; a float graph has one form.
+
+    Raises:
+        UnsupportedOpError: int16 activations in form qdq.
     """
     import onnx
     from onnx import helper
@@ -42,6 +45,12 @@ def to_bytes(graph: Graph, meta: Metadata, form: Form = "qlinear") -> bytes:
     from edgedistill.export import onnx_float, onnx_qlinear
     from edgedistill.export.onnx_emitter import Emitter
 
+    if form == "qdq" and graph.is_integer and any(map(graph.is_int16, graph.ops)):
+        raise UnsupportedOpError(
+            "the QDQ form cannot hold int16 activations exactly",
+            where=graph.name,
+            fix='use the form "qlinear"',
+        )
     integer = {"qlinear": onnx_qlinear.emit, "qdq": onnx_float.emit_qdq}
     emit = integer[form] if graph.is_integer else onnx_float.emit
     e = Emitter(graph)

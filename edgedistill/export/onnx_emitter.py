@@ -19,14 +19,19 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgedistill.ir.graph import Graph, Op, Tensor
-from edgedistill.ir.ops import Concat, MaxPool2D
+from edgedistill.ir.ops import Concat, Conv2D, DepthwiseConv2D, MaxPool2D
 
 OPSET = 17  # the oldest with all operators used, read by every ONNX Runtime since 1.12 (mobile builds too)
 IR_VERSION = 8  # the one that opset 17 was published with (ONNX 1.12, versioning table)
 MICROSOFT = "com.microsoft"
 NCHW_FROM_NHWC = (0, 3, 1, 2)
 NHWC_FROM_NCHW = (0, 2, 3, 1)
-_ELEMENT = {"int8": TensorProto.INT8, "int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
+_ELEMENT = {
+    "int8": TensorProto.INT8,
+    "int16": TensorProto.FLOAT,  # whole numbers, see onnx_int16.py
+    "int32": TensorProto.INT32,
+    "float32": TensorProto.FLOAT,
+}
 
 AttrValue = int | float | Sequence[int]
 
@@ -182,6 +187,19 @@ class Emitter:
     def _info(self, name: str, shape: tuple[int, ...] | None = None) -> Any:
         t = self.tensor(name)
         return helper.make_tensor_value_info(name, _ELEMENT[t.dtype], ["N", *(shape or t.shape)[1:]])
+
+
+def conv_attrs(e: Emitter, op: Op) -> dict[str, AttrValue]:
+    """The attributes of Conv and QLinearConv: explicit pads, one group per channel where depthwise."""
+    a = op.attrs
+    assert isinstance(a, Conv2D | DepthwiseConv2D)
+    shape = e.tensor(op.inputs[1]).shape
+    return {
+        "kernel_shape": shape[1:3],
+        "strides": a.stride,
+        "pads": onnx_pads(a.pads),
+        "group": shape[3] if isinstance(a, DepthwiseConv2D) else 1,
+    }
 
 
 def onnx_pads(pads: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

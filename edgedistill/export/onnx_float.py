@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgedistill.export.onnx_emitter import Emitter
-from edgedistill.export.onnx_qlinear import conv_attrs
+from edgedistill.export.onnx_emitter import Emitter, conv_attrs
 from edgedistill.ir.graph import Op
 from edgedistill.ir.ops import (
     Add,
@@ -17,6 +16,7 @@ from edgedistill.ir.ops import (
     FullyConnected,
     MaxPool2D,
     Mul,
+    Quantize,
     Reshape,
     Table,
 )
@@ -37,6 +37,7 @@ def emit(e: Emitter, op: Op) -> None:
             inputs = [e.value(x), e.weights(w), e.constant(b, bias)]
         case _:
             inputs = [e.value(x) for x in op.inputs]
+    assert not isinstance(a, Quantize), f"{op.name}: QUANTIZE in a float graph"
     act = "none" if isinstance(a, MaxPool2D | Concat) else a.act
     linear = target if act == "none" else f"{op.outputs[0]}/linear"
     _plain(e, op, inputs, linear)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgedistill.export.onnx_emitter import MICROSOFT, AttrValue, Emitter, onnx_pads
+from edgedistill.export import onnx_int16
+from edgedistill.export.onnx_emitter import MICROSOFT, Emitter, conv_attrs
 from edgedistill.ir.graph import Op
 from edgedistill.ir.ops import (
     Add,
@@ -21,6 +22,9 @@ def emit(e: Emitter, op: Op) -> None:
     """Writes one operator of an integer graph. Activations (ReLU) are in the output's zero point already."""
     a, (y,) = op.attrs, op.outputs
     target = e.value(y)
+    if e.graph.is_int16(op) and not isinstance(a, Reshape):
+        onnx_int16.emit(e, op)
+        return
     match a:
         case Conv2D() | DepthwiseConv2D():
             x, w, b = op.inputs
@@ -42,19 +46,6 @@ def emit(e: Emitter, op: Op) -> None:
             e.reshape(op)
         case Table():
             e.table(op)
-
-
-def conv_attrs(e: Emitter, op: Op) -> dict[str, AttrValue]:
-    """The attributes of Conv and QLinearConv: explicit pads, one group per channel where depthwise."""
-    a = op.attrs
-    assert isinstance(a, Conv2D | DepthwiseConv2D)
-    shape = e.tensor(op.inputs[1]).shape
-    return {
-        "kernel_shape": shape[1:3],
-        "strides": a.stride,
-        "pads": onnx_pads(a.pads),
-        "group": shape[3] if isinstance(a, DepthwiseConv2D) else 1,
-    }
 
 
 def _bias(e: Emitter, name: str) -> str:

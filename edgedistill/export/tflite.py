@@ -2,7 +2,8 @@
 
 An integer graph is printed so that XNNPACK's arithmetic (family F) and the reference
 kernels' (family D) both follow the interpreter: explicit PAD wherever TFLite's SAME
-would pad differently, tables as CAST -> ADD 128 -> GATHER, no QUANTIZE in between.
+would pad differently, tables as CAST -> ADD 128 -> GATHER, no QUANTIZE in between but at the
+borders of int16 (tflite_int16.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from edgedistill.errors import OutputError
 from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.export.tflite_functions import print_table
+from edgedistill.export.tflite_int16 import print_int16, print_quantize
 from edgedistill.export.tflite_metadata import METADATA_NAME, append_labels, model_metadata
 from edgedistill.export.tflite_printer import Printer
 from edgedistill.ir.graph import Graph, Op
@@ -40,7 +42,8 @@ def to_bytes(graph: Graph, meta: Metadata, *, io: Io = "int8") -> bytes:
     wrap = graph.is_integer and io != "int8"
     inputs = {name: _enter(printer, name, io) if wrap else printer.index(name) for name in graph.inputs}
     for op in graph.ops:
-        PRINTERS[op.kind](printer, op)
+        wide = printer.integer and graph.is_int16(op) and op.kind != "QUANTIZE"
+        (print_int16 if wide else PRINTERS[op.kind])(printer, op)
     outputs = {name: _leave(printer, name, io) if wrap else printer.index(name) for name in graph.outputs}
     printer.writer.metadata(METADATA_NAME, model_metadata(graph, meta))
     printer.writer.metadata("edgedistill", _provenance(graph, meta))
@@ -185,4 +188,5 @@ PRINTERS: Mapping[str, Callable[[Printer, Op], None]] = {
     "CONCATENATION": _concat,
     "RESHAPE": _reshape,
     "TABLE": print_table,
+    "QUANTIZE": print_quantize,
 }

@@ -129,5 +129,6 @@ class Printer:
         if len(inputs) == 3:
             self.emit("PADV2", inputs, output, self.options("PadV2Options"))
         else:
-            self.emit("PAD", inputs, output, self.options("PadOptions"))
+            version = 3 if t.dtype == "int16" else None  # op_version.cc
+            self.emit("PAD", inputs, output, self.options("PadOptions"), version)
         return output

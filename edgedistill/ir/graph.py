@@ -5,7 +5,8 @@ O output channels, K kernel positions. Activations are NHWC; the batch dimension
 every activation is written as 1 and stands for any batch.
 
 A graph is *float* (all activations float32, ``quant`` None: what the trace gives) or
-*integer* (all activations int8 with per-tensor ``QParams``: what quantisation gives).
+*integer* (activations int8, or int16 around chosen layers, with per-tensor ``QParams``:
+what quantisation gives). Inputs and outputs of an integer graph are always int8.
 Both have the same operators, so one printer per format serves both.
 """
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from edgedistill.ir.ops import Attrs
 
-DType = Literal["int8", "int32", "float32"]
+DType = Literal["int8", "int16", "int32", "float32"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +30,14 @@ class QParams:
     """Affine quantisation ``real = scale * (q - zero_point)`` (Jacob et al. 2018, section 2.1).
 
     ``scale`` is float32 [1] (per tensor) or [C] (per channel along ``axis``).
-    Weights and biases are symmetric (``zero_point`` 0).
+    Weights, biases and int16 activations are symmetric (``zero_point`` 0). ``bits``: 8, or 16 of an
+    int16 activation.
     """
 
     scale: NDArray[np.float32]
     zero_point: int = 0
     axis: int | None = None
+    bits: int = 8
 
     def __post_init__(self) -> None:
         assert self.scale.dtype == np.float32 and self.scale.ndim == 1, "scale is float32 [1] or [C]"
@@ -59,7 +62,7 @@ class Tensor:
     @property
     def size_bytes(self) -> int:
         """Bytes of one instance (batch 1)."""
-        return int(np.prod(self.shape, dtype=np.int64)) * (1 if self.dtype == "int8" else 4)
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,12 @@ class Graph:
 
     @property
     def is_integer(self) -> bool:
-        """True when activations are int8 (after quantisation)."""
-        return self.tensors[self.inputs[0]].dtype == "int8"
+        """True when activations are integers (after quantisation)."""
+        return self.tensors[self.inputs[0]].dtype in ("int8", "int16")
+
+    def is_int16(self, op: Op) -> bool:
+        """Whether an operator computes in the 16x8 scheme: what it writes, or reads, is int16."""
+        return any(self.tensors[name].dtype == "int16" for name in (*op.inputs, *op.outputs))
 
     def replace(self, **changes: Any) -> Graph:
         """A new graph with some fields changed."""

@@ -1,8 +1,9 @@
 """Runs a graph in NumPy: the meaning that every trainer, printer and runtime is compared with.
 
-Float graphs are computed in float32. Integer graphs are computed in family F or D (see
-numerics). Sums of int8 products are taken by float matrix products, which are exact while
-they stay below 2**24 in float32 and 2**53 in float64.
+Float graphs are computed in float32. Integer graphs are computed in family F or D (see numerics),
+their operators on int16 in the one rule that these have in all runtimes (numerics16). Sums of
+products are taken by float matrix products, which are exact while they stay below 2**24 in
+float32 and 2**53 in float64.
 
 Legend: N batch, H height, W width, C channels, I input channels, O output channels.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edgedistill.ir import numerics, ops
+from edgedistill.ir import numerics, numerics16, ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
 
 Family: TypeAlias = Literal["F", "D"]
@@ -43,7 +44,7 @@ def run(
     for name, x in inputs.items():
         tensor = graph.tensors[name]
         assert x.shape[1:] == tensor.shape[1:], f"{name}: {x.shape[1:]} values, not {tensor.shape[1:]}"
-        assert not graph.is_integer or x.dtype == np.int8, f"{name}: {x.dtype}, not int8"
+        assert not graph.is_integer or x.dtype == tensor.dtype, f"{name}: {x.dtype}, not {tensor.dtype}"
         values[name] = x if graph.is_integer else np.asarray(x, np.float32)
     last_use = {name: i for i, op in enumerate(graph.ops) for name in op.inputs}
     for i, op in enumerate(graph.ops):
@@ -134,6 +135,15 @@ def _float(graph: Graph, op: Op, x: list[Array]) -> Array:
 def _integer(graph: Graph, op: Op, x: list[Array], family: Family) -> Array:
     attrs, q_y = op.attrs, _quant(graph, op.outputs[0])
     match attrs:
+        case ops.Quantize():
+            return numerics16.requantise_whole(x[0], _quant(graph, op.inputs[0]), q_y)
+        case ops.Add() if q_y.bits == 16:
+            return numerics16.add_16(x[0], x[1], q_y, attrs.act)
+        case ops.Conv2D() | ops.DepthwiseConv2D() | ops.FullyConnected() if q_y.bits == 16:
+            q_x, q_w = _quant(graph, op.inputs[0]), _quant(graph, op.inputs[1])
+            acc = accumulate(attrs, x[0], x[1], x[2], 0)
+            m = numerics16.multiplier_16(q_x.scale, q_w.scale, q_y.scale)
+            return numerics16.requantise_16(acc, m, *numerics16.limits_16(q_y, attrs.act))
         case ops.Conv2D() | ops.DepthwiseConv2D() | ops.FullyConnected():
             q_x, q_w = _quant(graph, op.inputs[0]), _quant(graph, op.inputs[1])
             acc = accumulate(attrs, x[0], x[1], x[2], q_x.zero_point)
@@ -158,7 +168,9 @@ def _integer(graph: Graph, op: Op, x: list[Array], family: Family) -> Array:
 def accumulate(attrs: ops.Attrs, x: Array, w: Array, b: Array, zero_point: int) -> Array:
     """``sum((x - zero_point) * w) + b``: whole numbers [..., O] in float32, or float64 where needed."""
     positions = w[..., 0].size if isinstance(attrs, ops.DepthwiseConv2D) else w[0].size
-    bound = positions * 127 * 255 + int(np.abs(b.astype(np.int64)).max(initial=0))
+    bound = positions * 127 * (2**15 if x.dtype == np.int16 else 255) + int(
+        np.abs(b.astype(np.int64)).max(initial=0)
+    )
     kind = np.float32 if bound < EXACT_FLOAT32 else np.float64
     centred = x.astype(kind)
     centred -= kind(zero_point)
@@ -237,6 +249,8 @@ def _move(graph: Graph, op: Op, x: list[Array]) -> Array:
             return y
         case ops.Concat(axis):
             return np.asarray(np.concatenate(x, axis))
+        case ops.Quantize():
+            return x[0]
         case ops.Reshape():
             shape = graph.tensors[op.outputs[0]].shape[1:]
             return np.asarray(x[0].reshape(len(x[0]), *shape))

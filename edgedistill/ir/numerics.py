@@ -7,6 +7,9 @@ fixed point, rounded twice, the second time half away from zero. They differ by 
 ADD and MUL are the same in every runtime when their scales stand in a ratio ``p / q`` with
 odd ``q``: no sum then lies on a half, so every kernel's error is smaller than the distance
 to one. ``odd_ratio`` recognises such scales and ``snap_add`` makes them.
+
+Operators on int16 activations (the 16x8 scheme: int8 weights, zero point 0) have one rule in
+both families: see ``numerics16``.
 """
 
 from __future__ import annotations

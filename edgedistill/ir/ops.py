@@ -2,7 +2,8 @@
 
 ``act`` names the activation that the operator ends in. In a float graph it is applied;
 in an integer graph it is a fact about the output's quantisation, because saturation to
-int8 does the clamping: RELU has zero point -128, RELU6 also ``255 * scale <= 6``.
+int8 does the clamping: RELU has zero point -128, RELU6 also ``255 * scale <= 6``. An int16
+output has zero point 0, so there the activation is applied (``numerics16.limits_16``).
 """
 
 from __future__ import annotations
@@ -104,11 +105,32 @@ class Table:
     alpha: float = 0.0  # elu's alpha, leaky_relu's slope
 
 
+@dataclass(frozen=True)
+class Quantize:
+    """inputs: x -> y, the same real values as int8 or int16. Float graph: y is x.
+
+    int8 to int16: the input's scale is a whole multiple of the output's. int16 to int8: equal scales.
+    """
+
+    kind: ClassVar[str] = "QUANTIZE"
+
+
 Attrs: TypeAlias = (
-    Conv2D | DepthwiseConv2D | FullyConnected | Add | Mul | MaxPool2D | Concat | Reshape | Table
+    Conv2D | DepthwiseConv2D | FullyConnected | Add | Mul | MaxPool2D | Concat | Reshape | Table | Quantize
 )
 
 OPS: Mapping[str, type[Attrs]] = {
     cls.kind: cls
-    for cls in (Conv2D, DepthwiseConv2D, FullyConnected, Add, Mul, MaxPool2D, Concat, Reshape, Table)
+    for cls in (
+        Conv2D,
+        DepthwiseConv2D,
+        FullyConnected,
+        Add,
+        Mul,
+        MaxPool2D,
+        Concat,
+        Reshape,
+        Table,
+        Quantize,
+    )
 }

@@ -76,7 +76,12 @@ def load(path: Path) -> Graph:
         tensors = {}
         for i, row in enumerate(header["tensors"]):
             quant = (
-                QParams(arrays[f"s{i}"], row["quant"]["zero_point"], row["quant"]["axis"])
+                QParams(
+                    arrays[f"s{i}"],
+                    row["quant"]["zero_point"],
+                    row["quant"]["axis"],
+                    16 if row["dtype"] == "int16" else 8,
+                )
                 if "quant" in row
                 else None
             )

@@ -11,11 +11,13 @@ from edgedistill.ir.graph import Graph, Op, Tensor
 
 
 def single(graph: Graph, op: Op) -> Graph | None:
-    """``op`` as a graph with one input; None where it needs inputs of several shapes.
+    """``op`` as a graph with one input; None where it needs inputs of several shapes, or works on int16.
 
     An operator of several equally shaped inputs reads the first one for each: its time
     is the same, its answer is not.
     """
+    if graph.is_int16(op):
+        return None
     read = [name for name in op.inputs if graph.tensors[name].data is None]
     if any(graph.tensors[name].shape != graph.tensors[read[0]].shape for name in read):
         return None

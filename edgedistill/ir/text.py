@@ -31,6 +31,8 @@ def text(graph: Graph) -> str:
         for row in rows
     ]
     kind = "int8" if graph.is_integer else "float32"
+    wide = sum(graph.tensors[name].dtype == "int16" for name in graph.activations())
+    kind += f" with {wide} tensors in int16" if wide else ""
     summary = f"{graph.name}: {kind}, {len(graph.ops)} operators, {plan.parameters(graph):,} parameters"
     totals = (
         f"{sum(costs.values()):,} MACs, {plan.weight_bytes(graph):,} bytes of constants, "
@@ -48,7 +50,7 @@ def _shape(tensor: Tensor) -> str:
 
 def _tensor(tensor: Tensor, called: str) -> tuple[str, str, str]:
     """Name and shape, scale, zero point of an activation."""
-    name = f"{called} {_shape(tensor)}"
+    name = f"{called} {_shape(tensor)}" + (" int16" if tensor.dtype == "int16" else "")
     if tensor.quant is None:
         return name, "", ""
     return name, f"{tensor.quant.scale[0]:.9g}", str(tensor.quant.zero_point)

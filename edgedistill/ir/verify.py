@@ -13,12 +13,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edgedistill.ir import numerics, ops
+from edgedistill.ir import numerics, numerics16, ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
 
 Rule: TypeAlias = Callable[[Graph, Op], str | None]
 
 _WEIGHTED = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
+INT16_KINDS = (*_WEIGHTED, ops.Add, ops.Reshape, ops.Quantize)
+"""Operators that int16 activations may meet."""
+
 _SPATIAL = (ops.Conv2D, ops.DepthwiseConv2D, ops.MaxPool2D)
 _EQUAL_SCALES = (ops.MaxPool2D, ops.Concat, ops.Reshape)
 _SCALE_TOLERANCE = 1e-6  # a few float32 roundings
@@ -87,10 +90,21 @@ def constants_present(graph: Graph, op: Op) -> str | None:
 
 
 def dtypes(graph: Graph, op: Op) -> str | None:
-    """An integer graph has int8 activations, weights and tables, and int32 biases; a float graph float32."""
+    """An integer graph has int8 activations, weights and tables, and int32 biases; a float graph float32.
+
+    Activations of some kinds may be int16, all of an operator's together; QUANTIZE alone changes the type.
+    """
     constants = _constants(graph, op)
-    for tensor in (*_activations(graph, op), *constants):
+    activations = _activations(graph, op)
+    wide = graph.is_integer and graph.is_int16(op)
+    if wide and isinstance(op.attrs, ops.Quantize):
+        return None if activations[0].dtype != activations[1].dtype else "both sides are int16"
+    if wide and not isinstance(op.attrs, INT16_KINDS):
+        return "there is no such operator on int16"
+    for tensor in (*activations, *constants):
         wanted = "float32" if not graph.is_integer else "int8"
+        if wide and tensor in activations:
+            wanted = "int16"
         if graph.is_integer and isinstance(op.attrs, _WEIGHTED) and tensor is constants[1]:
             wanted = "int32"
         if tensor.dtype != wanted:
@@ -99,11 +113,15 @@ def dtypes(graph: Graph, op: Op) -> str | None:
 
 
 def scales_present(graph: Graph, op: Op) -> str | None:
-    """Activations have one scale and an int8 zero point; weights one per output channel, zero point 0."""
+    """Activations have one scale and a zero point, of int16 always 0; weights a scale per channel and 0."""
     if not graph.is_integer:
         return None
     for tensor in _activations(graph, op):
         q = tensor.quant
+        if q is not None and (tensor.dtype == "int16", q.bits) not in ((True, 16), (False, 8)):
+            return f"{tensor.name} is {tensor.dtype} with parameters of {q.bits} bits"
+        if q is not None and q.bits == 16 and q.zero_point != 0:
+            return f"{tensor.name} is int16 with zero point {q.zero_point}"
         if q is None or q.axis is not None or not -128 <= q.zero_point <= 127 or not _positive(q):
             return f"{tensor.name} has no positive per-tensor scale with an int8 zero point"
     if isinstance(op.attrs, _WEIGHTED):
@@ -149,9 +167,9 @@ def bias_scale(graph: Graph, op: Op) -> str | None:
 
 
 def act_is_saturation(graph: Graph, op: Op) -> str | None:
-    """RELU and RELU6 have zero point -128; RELU6's range ends at or before 6: ``255 * scale <= 6``."""
+    """In int8, RELU and RELU6 have zero point -128; RELU6's range ends by 6: ``255 * scale <= 6``."""
     act = getattr(op.attrs, "act", "none")
-    if not graph.is_integer or act == "none":
+    if not graph.is_integer or act == "none" or graph.is_int16(op):
         return None
     q = _quant(graph, op.outputs[0])
     if q.zero_point != -128:
@@ -170,6 +188,19 @@ def equal_scales(graph: Graph, op: Op) -> str | None:
         x = _quant(graph, name)
         if x.scale[0] != y.scale[0] or x.zero_point != y.zero_point:
             return f"{name} has {x.scale[0]:.9g}/{x.zero_point}, the output {y.scale[0]:.9g}/{y.zero_point}"
+    return None
+
+
+def int16_scales(graph: Graph, op: Op) -> str | None:
+    """An ADD on int16 has three equal scales; QUANTIZE a whole ratio of scales, and to int8 equal ones."""
+    if not graph.is_integer or not graph.is_int16(op):
+        return None
+    scales = [float(_quant(graph, t.name).scale[0]) for t in _activations(graph, op)]
+    if isinstance(op.attrs, ops.Add) and len(set(scales)) > 1:
+        return f"scales {scales}"
+    if isinstance(op.attrs, ops.Quantize):
+        q_x, q_y = _quant(graph, op.inputs[0]), _quant(graph, op.outputs[0])
+        return None if numerics16.whole_ratio(q_x, q_y) else f"scales {scales}"
     return None
 
 
@@ -201,6 +232,7 @@ RULES: Mapping[str, Rule] = {
         bias_scale,
         act_is_saturation,
         equal_scales,
+        int16_scales,
     )
 }
 """In the order in which they are checked: later rules rely on earlier ones."""
@@ -218,6 +250,8 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
         moved = isinstance(attrs, _EQUAL_SCALES)
         return [] if moved else ["float32 sums and functions differ in their last bits between runtimes"]
     q_y = _quant(graph, op.outputs[0])
+    if graph.is_int16(op):
+        return _reasons_int16(graph, op)
     if isinstance(attrs, ops.Add | ops.Mul):
         s_a, s_b = (_quant(graph, name).scale[0] for name in op.inputs)
         ratio = (numerics.odd_ratio if isinstance(attrs, ops.Add) else numerics.odd_ratio_mul)(
@@ -229,15 +263,8 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
             ]
     reasons = []
     if isinstance(attrs, _WEIGHTED):
-        w, b = _constants(graph, op)
-        assert w.data is not None and b.data is not None
         q_x, q_w = _quant(graph, op.inputs[0]), _quant(graph, op.inputs[1])
-        channels_last = np.moveaxis(
-            w.data.astype(np.int64), 3 if isinstance(attrs, ops.DepthwiseConv2D) else 0, -1
-        )
-        furthest = max(127 - q_x.zero_point, 128 + q_x.zero_point)
-        sums = np.abs(channels_last).reshape(-1, channels_last.shape[-1]).sum(0) * furthest
-        worst = int((sums + np.abs(b.data.astype(np.int64))).max(initial=0))
+        worst = _largest_sum(graph, op, max(127 - q_x.zero_point, 128 + q_x.zero_point))
         if worst >= 2**31:
             reasons.append(f"the accumulator may reach {worst}, past int32: such values are undefined")
         largest = float(numerics.multiplier(q_x.scale, q_w.scale, q_y.scale).max())
@@ -246,6 +273,30 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
                 f"multiplier {largest:.0f} >= 256: XNNPACK leaves the layer to kernels off by at most 5"
             )
     return reasons
+
+
+def _reasons_int16(graph: Graph, op: Op) -> list[str]:
+    if not isinstance(op.attrs, _WEIGHTED):
+        return []
+    q_x, q_w, q_y = (_quant(graph, name) for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    reasons = []
+    worst = _largest_sum(graph, op, 2**15)
+    if worst >= numerics16.MAX_SUM:
+        reasons.append(f"the sum may reach {worst}, past 2**38, where a 15-bit multiplier is no longer exact")
+    largest = float(numerics16.multiplier_16(q_x.scale, q_w.scale, q_y.scale).max())
+    if largest >= numerics16.MAX_MULTIPLIER:
+        reasons.append(f"multiplier {largest:.0f} >= 128: LiteRT shifts int64 sums by less")
+    return reasons
+
+
+def _largest_sum(graph: Graph, op: Op, furthest: int) -> int:
+    """What ``sum(x * w) + b`` may reach in any channel for inputs of magnitude ``furthest``."""
+    w, b = _constants(graph, op)
+    assert w.data is not None and b.data is not None
+    axis = 3 if isinstance(op.attrs, ops.DepthwiseConv2D) else 0
+    channels_last = np.moveaxis(w.data.astype(np.int64), axis, -1)
+    sums = np.abs(channels_last).reshape(-1, channels_last.shape[-1]).sum(0) * furthest
+    return int((sums + np.abs(b.data.astype(np.int64))).max(initial=0))
 
 
 class _WrongInputs(Exception):

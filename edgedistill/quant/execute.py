@@ -2,7 +2,8 @@
 
 In int8 mode activations are float32 tensors that hold whole numbers ``c = q - zero_point``.
 Sums of products stay below 2**24, where float32 is exact (larger layers use float64), and
-requantisation is the deployed ``clamp(round_half_even(f32(acc) * M))``. Gradients pass
+requantisation is the deployed ``clamp(round_half_even(f32(acc) * M))``. What is in int16 is
+summed in float64 and requantised by the rule of ``numerics16``. Gradients pass
 through rounding unchanged and stop at saturation: the straight-through estimator
 (Bengio et al. 2013; Jacob et al. 2018, section 3).
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.ir.numerics import odd_ratio, odd_ratio_mul
+from edgedistill.ir.numerics16 import limits_16, multiplier_16, whole_ratio
 from edgedistill.quant.integer import BIAS_ROOM, LEAST_SCALE, channel_axis
 from edgedistill.students.blocks import subsample
 
@@ -44,6 +46,18 @@ class _Round(torch.autograd.Function):
 
 def _round(x: Tensor) -> Tensor:
     return _Round.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _HalfUp(torch.autograd.Function):
+    """Rounds half towards plus infinity; the gradient passes."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        return grads[0]
 
 
 class _Add(torch.autograd.Function):
@@ -171,6 +185,12 @@ class GraphNet(nn.Module):
     def _integer(self, op: Op, x: list[Tensor]) -> Tensor:
         assert self.qparams is not None
         attrs, q_y = op.attrs, self.qparams[op.outputs[0]]
+        if isinstance(attrs, ops.Quantize):
+            times = whole_ratio(self.qparams[op.inputs[0]], q_y)
+            assert times is not None, f"{op.name}: no whole ratio of scales"
+            return torch.clamp(x[0] * times, *_ends(q_y))
+        if q_y.bits == 16 and not isinstance(attrs, ops.Reshape):
+            return self._int16(op, x, q_y)
         if isinstance(attrs, WEIGHTED):
             return self._saturated(op, self._requantised(op, x[0], q_y), q_y)
         if isinstance(attrs, ops.Add | ops.Mul):
@@ -190,7 +210,22 @@ class GraphNet(nn.Module):
 
     def _saturated(self, op: Op, steps: Tensor, q_y: QParams) -> Tensor:
         """``c`` of the operator's exact result, given in steps of its scale (float32 or float64)."""
-        return torch.clamp(_round(steps).float(), -128 - q_y.zero_point, 127 - q_y.zero_point)
+        return torch.clamp(_round(steps).float(), *_ends(q_y))
+
+    def _int16(self, op: Op, x: list[Tensor], q_y: QParams) -> Tensor:
+        """Operators on int16: exact sums in float64, rounded half up."""
+        assert self.qparams is not None and isinstance(op.attrs, (*WEIGHTED, ops.Add))
+        if isinstance(op.attrs, ops.Add):
+            steps = x[0] + x[1]
+        else:
+            s_x = torch.from_numpy(self.qparams[op.inputs[0]].scale).to(x[0].device)
+            w_int, b_int, s_w = self._whole(op, s_x)
+            m = torch.from_numpy(multiplier_16(s_x.cpu().numpy(), s_w.detach().cpu().numpy(), q_y.scale)).to(
+                x[0].device
+            )
+            acc = self._linear(op, x[0].double(), w_int.double(), b_int)
+            steps = _HalfUp.apply(acc * (m.view(1, -1, 1, 1) if acc.ndim == 4 else m)).float()  # type: ignore[no-untyped-call]
+        return torch.clamp(steps, *limits_16(q_y, op.attrs.act))
 
     def _requantised(self, op: Op, x: Tensor, q_y: QParams) -> Tensor:
         """f32(acc) * M, before rounding."""
@@ -231,6 +266,12 @@ class Shadow(GraphNet):
         return self._parameters_of(op)[0], bias, torch.from_numpy(w.quant.scale)
 
 
+def _ends(q: QParams) -> tuple[int, int]:
+    """The lowest and highest ``c``."""
+    half = 2 ** (q.bits - 1)
+    return -half - q.zero_point, half - 1 - q.zero_point
+
+
 def roomy(s_w: Tensor, b: Tensor, s_x: Tensor) -> Tensor:
     """``integer.roomy``, to the bit."""
     return torch.maximum(s_w, b.detach().abs() / (s_x * float(BIAS_ROOM)))
@@ -248,6 +289,8 @@ def key(name: str) -> str:
 
 def _move(attrs: ops.Attrs, x: list[Tensor]) -> Tensor:
     """Operators that only move values."""
+    if isinstance(attrs, ops.Quantize):
+        return x[0]
     if isinstance(attrs, ops.Reshape):
         return x[0].permute(0, 2, 3, 1).flatten(1)
     if isinstance(attrs, ops.Concat):

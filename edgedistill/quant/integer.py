@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.ir import ops
-from edgedistill.ir.graph import Graph, Op, QParams, Tensor
+from edgedistill.ir.graph import DType, Graph, Op, QParams, Tensor
 from edgedistill.ir.interpret import apply_function
 from edgedistill.ir.verify import check
 
@@ -40,7 +40,7 @@ def to_integer(
     qparams: Mapping[str, QParams],
     weight_scales: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Graph:
-    """The integer graph: int8 activations and weights, int32 biases of scale ``s_x * s_w``.
+    """The integer graph: int8 activations (int16 by ``qparams``) and weights, int32 biases of ``s_x * s_w``.
 
     Args:
         graph: float, with the weights to deploy.
@@ -49,7 +49,8 @@ def to_integer(
     """
     learned = weight_scales or {}
     tensors = {
-        name: replace(graph.tensors[name], dtype="int8", quant=qparams[name]) for name in graph.activations()
+        name: replace(graph.tensors[name], dtype=_dtype(qparams[name]), quant=qparams[name])
+        for name in graph.activations()
     }
     result: list[Op] = []
     for op in graph.ops:
@@ -74,6 +75,10 @@ def to_integer(
     integer = graph.replace(tensors=tensors, ops=tuple(result))
     check(integer)
     return integer
+
+
+def _dtype(q: QParams) -> DType:
+    return "int16" if q.bits == 16 else "int8"
 
 
 def _table(attrs: ops.Table, x: QParams, y: QParams) -> NDArray[np.int8]:

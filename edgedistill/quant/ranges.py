@@ -8,7 +8,8 @@ training, and held, so training sees exactly the arithmetic that is deployed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ INPUT_QPARAMS = QParams(np.array([1 / 64], np.float32), 0)
 
 _BINARY = (ops.Add, ops.Mul)
 _MOVES = (ops.MaxPool2D, ops.Reshape, ops.Concat)
+_SAME = 1e-6  # of a ratio of scales
 LEAST_RANGE = 1e-3  # a dead tensor still needs a scale
 
 
@@ -174,13 +176,17 @@ def _scaled(q: QParams, scale: np.float32) -> QParams:
 
 
 def choose(
-    graph: Graph, ranges: Mapping[str, tuple[float, float]], input_qparams: QParams = INPUT_QPARAMS
+    graph: Graph,
+    ranges: Mapping[str, tuple[float, float]],
+    input_qparams: QParams = INPUT_QPARAMS,
+    int16: Set[str] = frozenset(),
 ) -> dict[str, QParams]:
-    """int8 parameters of every activation of a float graph, snapped to the rules.
+    """int8 (or int16) parameters of every activation of a float graph, snapped to the rules.
 
     Args:
         graph: float, from ``separate_fixed_operands``.
         ranges: ``observe``'s, or any guess (sizing lowers untrained students with dummy ranges).
+        int16: activations that are int16 instead, whole groups of ``moved`` (see ``quant.int16``).
     """
     chosen: dict[str, QParams] = {graph.inputs[0]: input_qparams}
     for op in graph.ops:  # free choice
@@ -189,6 +195,7 @@ def choose(
         chosen[op.outputs[0]] = qparams_of(low, high, act)
     groups = moved(graph)
     chosen.update(_shared(graph, chosen, groups))
+    chosen.update({name: widened(chosen[name]) for name in int16})
     return snapped(graph, chosen, groups)
 
 
@@ -202,8 +209,11 @@ def snapped(
         groups: ``moved``'s.
     """
     chosen, fixed = dict(wished), set(graph.inputs)
+    tied = _tied(graph, wished, groups)
     for op in graph.ops:
-        if isinstance(op.attrs, _BINARY):
+        if isinstance(op.attrs, ops.Add) and any(name in tied for name in (*op.inputs, *op.outputs)):
+            _tie(graph, op, chosen, fixed, groups, tied)
+        elif isinstance(op.attrs, _BINARY):
             y = op.outputs[0]
             a, b = op.inputs if op.inputs[1] not in fixed else op.inputs[::-1]
             assert b not in fixed or a == b, f"{op.name}: both operands are bound"
@@ -216,3 +226,69 @@ def snapped(
         elif isinstance(op.attrs, _MOVES):
             fixed.update(groups[op.outputs[0]] if isinstance(op.attrs, ops.Concat) else ())
     return chosen
+
+
+def widened(q: QParams) -> QParams:
+    """int16 parameters whose range holds that of int8 ones, real zero at 0."""
+    furthest = max(128 + q.zero_point, 127 - q.zero_point)
+    scale = np.float32(float(q.scale[0]) * furthest / (2**15 - 1))
+    return QParams(np.array([scale], np.float32), 0, bits=16)
+
+
+def _tied(
+    graph: Graph, wished: Mapping[str, QParams], groups: Mapping[str, list[str]]
+) -> dict[str, frozenset[str]]:
+    """By each int16 activation, all that must have its scale: additions of int16 have equal ones."""
+    tied = {name: frozenset(groups[name]) for name, q in wished.items() if q.bits == 16}
+    for op in graph.ops:
+        wide = [name for name in (*op.inputs, *op.outputs) if name in tied]
+        if isinstance(op.attrs, ops.Add) and wide:
+            together = frozenset().union(*(tied[name] for name in wide))
+            tied.update(dict.fromkeys(together, together))
+    return tied
+
+
+def _tie(
+    graph: Graph,
+    op: Op,
+    chosen: dict[str, QParams],
+    fixed: set[str],
+    groups: Mapping[str, list[str]],
+    tied: Mapping[str, frozenset[str]],
+) -> None:
+    """One scale u for what an ADD has in int16; operands in int8 get whole multiples of it, so that QUANTIZE
+    to int16 is exact. An int8 output is requantised afterwards, at any scale."""
+    members = tied[next(name for name in (*op.inputs, *op.outputs) if name in tied)]
+    narrow = [name for name in op.inputs if name not in tied]
+    if members & fixed:
+        u = float(chosen[next(iter(members))].scale[0])
+    else:
+        u = max(_least_unit(other, members, chosen) for other in graph.ops)
+        bound = [float(chosen[name].scale[0]) for name in narrow if name in fixed]
+        if bound:
+            u = bound[0] / max(math.floor(bound[0] / u * (1 + _SAME)), 1)
+        u = float(np.float32(u))
+        chosen.update({name: _scaled(chosen[name], np.float32(u)) for name in members})
+    for name in narrow:
+        ratio = float(chosen[name].scale[0]) / u
+        acts = {getattr(o.attrs, "act", "none") for o in graph.ops if set(o.outputs) & set(groups[name])}
+        times = math.floor(ratio * (1 + _SAME)) if "relu6" in acts else math.ceil(ratio * (1 - _SAME))
+        if times < 1 or (name in fixed and abs(ratio / times - 1) > _SAME):
+            raise UnsupportedOpError(
+                f"the int8 scale of {name!r} is no multiple of the int16 scale of its addition",
+                where=op.name,
+                fix="leave one of the addition's layers out of quantise.int16",
+            )
+        if name not in fixed:
+            chosen.update(dict.fromkeys(groups[name], _scaled(chosen[name], np.float32(times * u))))
+        fixed.update(groups[name])
+    fixed.update(members)
+
+
+def _least_unit(op: Op, members: Set[str], chosen: Mapping[str, QParams]) -> float:
+    """The finest int16 scale that holds all that an ADD on ``members`` reads and writes."""
+    names = (*op.inputs, *op.outputs)
+    if not isinstance(op.attrs, ops.Add) or not members & set(names):
+        return 0.0
+    found = [chosen[name] for name in names]
+    return max(float((q if q.bits == 16 else widened(q)).scale[0]) for q in found)

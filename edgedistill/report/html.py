@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import attacks, flash, memory, pareto, people, svg
+from edgedistill.report import attacks, flash, int16, memory, pareto, people, svg
 from edgedistill.report.guidance import guidance
 from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
@@ -59,6 +59,7 @@ def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
             record.graph.arena, record.graph.arena_bytes, record.graph.arena_lower_bound_bytes or 0
         ),
         flash=tuple(flash.sentences(record)),
+        int16=int16.sentences(record),
         recipe=tuple(_flatten(record.recipe)),
         percentiles=_percentiles,
         quantity=_quantity,

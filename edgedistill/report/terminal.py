@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgedistill.record import BuildRecord, Parity
-from edgedistill.report import attacks, pareto, people
+from edgedistill.report import attacks, int16, pareto, people
 from edgedistill.sized import Sizing
 
 if TYPE_CHECKING:
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 def table(records: Sequence[BuildRecord]) -> Group:
     """Accuracy, size, speed and parity of every record, in 80 columns; no text is read as markup."""
     from rich.console import Group
+    from rich.text import Text
 
-    parts = [_figures(records)]
+    parts: list[Table | Text] = [_figures(records)]
     if any(record.robustness for record in records):
         parts.append(_attacks(records))
+    if records and records[0].int16 is not None:  # of the student, so the same for every target
+        parts.append(Text(int16.sentences(records[0])[0] + "\n"))
     if any(record.parity for record in records):
         parts.append(_runtimes(records))
     return Group(*parts)

@@ -11,7 +11,7 @@ from edgedistill.export import c
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
-from edgedistill.quant import ranges
+from edgedistill.quant import int16
 from edgedistill.quant.integer import to_integer
 from edgedistill.recipe import Recipe
 from edgedistill.record import PlannedFlash
@@ -91,7 +91,22 @@ def check(graph: Graph, devices: Sequence[Target], recipe: Recipe) -> dict[str, 
         InputError: it cannot fit a device, or be printed as C where that is wanted.
         BudgetError: it cannot keep a limit of the budget.
     """
-    integer, budget = to_integer(graph, ranges.choose(graph, {})), recipes.budget(recipe)
+    return check_integer(lowered(graph, recipe), devices, recipe)
+
+
+def lowered(graph: Graph, recipe: Recipe) -> Graph:
+    """An untrained student's integer graph, with the layers in int16 that the recipe names.
+
+    Raises:
+        InputError: it names none, or one that cannot be.
+    """
+    named = () if recipe.quantise.int16 == "auto" else recipe.quantise.int16
+    return to_integer(*int16.quantised(graph, {}, int16.selected(graph, named)))
+
+
+def check_integer(integer: Graph, devices: Sequence[Target], recipe: Recipe) -> dict[str, Needs]:
+    """As ``check``, of an integer graph."""
+    budget = recipes.budget(recipe)
     family, every = recipe.export.family, {}
     in_c = {device.name for device in devices if "c" in recipes.formats(recipe, device)}
     if in_c:

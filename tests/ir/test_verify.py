@@ -10,8 +10,9 @@ from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
 from edgedistill.ir.verify import RULES, check, inexact
 from tests.graphs import integer_cases, small_float_graph, small_integer_graph
+from tests.int16_graphs import tail
 
-CASES = integer_cases(0)
+CASES = {**integer_cases(0), "int16": tail()}
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -111,6 +112,21 @@ BROKEN: tuple[tuple[str, str, str, Callable[[Graph], Graph]], ...] = (
     ),
     ("equal_scales", "max_pool", "the output", lambda g: scale(g, last(g), by=1.0001)),
     ("equal_scales", "concat", "the output", lambda g: scale(g, last(g), zero_point=8)),
+    ("int16_scales", "int16", "scales", lambda g: scale(g, g.ops[0].outputs[0], by=1.5)),
+    ("int16_scales", "int16", "scales", lambda g: scale(g, last(g), by=3.0)),
+    (
+        "scales_present",
+        "int16",
+        "int16 with zero point 4",
+        lambda g: scale(g, g.ops[1].outputs[0], zero_point=4),
+    ),
+    ("dtypes", "int16", "is int8, not int16", lambda g: tensor(g, g.ops[2].outputs[0], dtype="int8")),
+    (
+        "dtypes",
+        "int16",
+        "no such operator on int16",
+        lambda g: op(g, 2, attrs=ops.Mul(), inputs=(g.ops[2].inputs[0],) * 2),
+    ),
 )
 
 
@@ -164,6 +180,14 @@ def test_accumulators_past_int32_are_inexact() -> None:
 def test_multipliers_that_xnnpack_refuses_are_inexact() -> None:
     graph = scale(CASES["dense"], last(CASES["dense"]), by=1e-7)
     assert any("256" in reason for _, reason in inexact(graph))
+
+
+def test_int16_sums_and_multipliers_past_the_rule_are_inexact() -> None:
+    graph = CASES["int16"]
+    conv = graph.ops[2]
+    assert graph.is_int16(conv) and inexact(graph) == ()
+    fine = scale(graph, conv.outputs[0], by=1e-7)
+    assert any("128: LiteRT shifts" in reason for _, reason in inexact(fine))
 
 
 def test_a_float_graph_is_inexact_except_where_values_only_move() -> None:

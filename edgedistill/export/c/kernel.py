@@ -55,6 +55,11 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "max_pool": Kernel("max_pool.h", ("base",)),
         "table": Kernel("table.h", ("base",)),
         "copy": Kernel("copy.h"),
+        "int16": Kernel("int16.h", ("base",)),
+        "conv16": Kernel("conv16.h", ("dsp", "int16")),
+        "depthwise16": Kernel("depthwise16.h", ("int16",)),
+        "add16": Kernel("add16.h", ("int16",)),
+        "quantise16": Kernel("quantise16.h", ("int16",)),
     }
 )
 """In the order in which they are pasted: a kernel stands after what it needs."""

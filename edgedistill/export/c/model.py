@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.export.c import kernel, text
+from edgedistill.export.c.int16 import print_int16
 from edgedistill.export.c.layout import quant
 from edgedistill.export.c.operators import OPERATORS, Printed, Site
 from edgedistill.export.c.steps import steps
@@ -179,11 +180,13 @@ def _steps(graph: Graph, arena: ArenaPlan, family: Family) -> list[tuple[Step, P
         scratch = f"memory + {offsets[step.scratch_name]}" if step.scratch else "NULL"
         site = Site(address, scratch, f"op{i}", family)
         last = step.ops[-1]
-        if last.kind not in OPERATORS:
+        if last.kind not in OPERATORS and not graph.is_int16(last):
             lacking.append(f"{last.name} ({last.kind}): there is no kernel for it")
             continue
         try:
-            found.append((step, OPERATORS[last.kind](graph, step, site)))
+            found.append(
+                (step, (print_int16 if graph.is_int16(last) else OPERATORS[last.kind])(graph, step, site))
+            )
         except InputError as error:
             lacking.append(f"{last.name} ({last.kind}): {error.what}")
     if lacking:

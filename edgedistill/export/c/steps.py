@@ -63,6 +63,7 @@ def _joins(graph: Graph, conv: Op, add: Op) -> bool:
     y = conv.outputs[0]
     return (
         isinstance(conv.attrs, ops.Conv2D)
+        and not graph.is_int16(conv)
         and isinstance(add.attrs, ops.Add)
         and not is_dense(graph, conv)
         and add.inputs.count(y) == 1
@@ -74,6 +75,8 @@ def _joins(graph: Graph, conv: Op, add: Op) -> bool:
 def _over(graph: Graph, op: Op) -> tuple[str, ...]:
     """Inputs that the kernel reads for the last time before it writes in their place."""
     y = graph.tensors[op.outputs[0]]
+    if graph.is_int16(op) and not isinstance(op.attrs, ops.Add):
+        return op.inputs if isinstance(op.attrs, ops.Quantize) else ()
     if isinstance(op.attrs, ops.Add | ops.Mul | ops.Table | ops.DepthwiseConv2D):
         count = 2 if isinstance(op.attrs, ops.Add) else 1
         return tuple(name for name in op.inputs[:count] if graph.tensors[name].shape == y.shape)
@@ -81,6 +84,8 @@ def _over(graph: Graph, op: Op) -> tuple[str, ...]:
 
 
 def _scratch_bytes(graph: Graph, op: Op) -> int:
+    if graph.is_int16(op):
+        return 0
     if isinstance(op.attrs, ops.Conv2D) and not is_dense(graph, op):
         return _unfold_bytes(graph, op)
     if isinstance(op.attrs, ops.DepthwiseConv2D):
