@@ -1,11 +1,11 @@
 """Instructions of MLPerf Tiny's int8 networks in LiteRT and ONNX Runtime on an emulated 64-bit Arm, as JSON.
 
-    python -m benchmarks.aarch64_runtimes --real-data DIR [--cpus cortex-a53,cortex-a76] [--json FILE]
+    python -m benchmarks.aarch64_runtimes --real-data DIR [--cpus NAME[,NAME]] [--memory] [--json FILE]
 
 DIR/mlperf_tiny holds the four .tflite files. Each is run as it is, and as `edgedistill compile` prints it for
 both runtimes; so is the kept ResNet-8 of models/cifar10-resnet8, on its golden inputs. What ours answer is
 compared with the interpreter. A processor is one boot of Debian's kernel in QEMU with the runtimes' wheels; a
-count of instructions is no time. Peak memory is that of a process of its own, of the two ResNet-8.
+count of instructions is no time. With --memory every file has a process of its own, whose peak is given.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ PRINTED: tuple[tuple[Format, Runtime, str], ...] = (
     ("onnx", "onnxruntime", "ONNX"),
 )
 INPUTS = 4
-ALONE = ("pretrainedResnet_quant", KEPT.name)  # processes of their own, for their memory
 EARLIER = {  # LiteRT 2.3, measured the same way before this code was written, to two or three digits
     "pretrainedResnet_quant": {"cortex-a53": 5.02e6, "cortex-a72": 4.33e6, "cortex-a76": 1.51e6},
     "kws_ref_model": {"cortex-a53": 1.34e6, "cortex-a72": 1.95e6, "cortex-a76": 0.72e6},
@@ -56,9 +55,9 @@ class Row:
     expected: NDArray[np.int8] | None
 
 
-def rows_of(path: Path, folder: Path) -> list[Row]:
+def rows_of(path: Path, folder: Path, alone: bool) -> list[Row]:
     """A network as it is, and as it is printed for both runtimes into ``folder``."""
-    network, alone = path.stem, path.stem in ALONE
+    network = path.stem
     graph = read(path).graph.replace(name=network)
     x = random_inputs(graph, INPUTS)
     expected = np.asarray(interpret.run(graph, {graph.inputs[0]: x})[graph.outputs[0]], np.int8)
@@ -71,14 +70,14 @@ def rows_of(path: Path, folder: Path) -> list[Row]:
     return rows
 
 
-def kept_rows() -> list[Row]:
+def kept_rows(alone: bool) -> list[Row]:
     """The student of models/cifar10-resnet8 on its golden inputs."""
     vectors = golden.load(KEPT / "golden.npz")
     return [
         Row(
             KEPT.name,
             f"edgedistill, {title}",
-            Task(KEPT / f"student.{name}", runtime, vectors.inputs, True),
+            Task(KEPT / f"student.{name}", runtime, vectors.inputs, alone),
             vectors.outputs,
         )
         for name, runtime, title in PRINTED
@@ -118,6 +117,7 @@ def main() -> None:
     )
     parser.add_argument("--real-data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--cpus", default=",".join(aarch64_system.CPUS), metavar="NAME[,NAME]")
+    parser.add_argument("--memory", action="store_true", help="peak memory, which takes longer")
     parser.add_argument("--json", type=Path, help="where the result goes")
     arguments = parser.parse_args()
     reason = aarch64_system.reason_not_runnable()
@@ -126,17 +126,21 @@ def main() -> None:
     networks = [arguments.real_data / "mlperf_tiny" / f"{name}.tflite" for name in MODELS]
     found = []
     with tempfile.TemporaryDirectory() as temporary:
-        rows = [row for path in networks for row in rows_of(path, Path(temporary))] + kept_rows()
+        rows = [row for path in networks for row in rows_of(path, Path(temporary), arguments.memory)]
+        rows += kept_rows(arguments.memory)
         macs = {path.stem: sum(plan.macs(read(path).graph).values()) for path in networks}
         macs[KEPT.name] = sum(plan.macs(read(KEPT / "student.tflite").graph).values())
         for cpu in arguments.cpus.split(","):
             counted = aarch64_system.run([row.task for row in rows], cpu=cpu)
             found += [result(r, one, macs[r.network]) for r, one in zip(rows, counted, strict=True)]
-    if arguments.json:
-        about: dict[str, Any] = {"how": "emulated", "emulator": aarch64_system.version()}
-        about["system"] = list(aarch64_system.gather().packages)
-        words = {"DIR": arguments.real_data, ".": Path.cwd()}
-        provenance.write(arguments.json, {**about, "rows": found}, words)
+            if arguments.json:  # after each processor: a boot takes a while
+                words = {"DIR": arguments.real_data, ".": Path.cwd()}
+                provenance.write(arguments.json, {**about(), "rows": found}, words)
+
+
+def about() -> dict[str, Any]:
+    packages = aarch64_system.gather().packages
+    return {"how": "emulated", "emulator": aarch64_system.version(), "system": list(packages)}
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def test_the_chosen_student_keeps_the_budget_and_a_second_call_repeats_nothing(
     assert found.naive is not None and found.naive.student == "resnet"
 
     monkeypatch.setattr(search, "search", None)
+    assert found.chosen.student in (tmp_path / "size.html").read_text(encoding="utf-8")
     assert size(recipe(**LIMITS), tmp_path) == found
 
 

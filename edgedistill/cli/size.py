@@ -86,6 +86,7 @@ def size(
     }
     chosen = choices.chosen(recipe, set_, given)
 
+    from edgedistill.size import PAGE
     from edgedistill.size import size as run
 
     voice = reporter(quiet=quiet, as_json=json_)
@@ -96,7 +97,7 @@ def size(
     if json_:
         print_json(found.model_dump(mode="json"))
     elif not quiet:
-        _show(found, _command(found, out, recipe, teacher, data))
+        _show(found, out / PAGE, _command(found, out, recipe, teacher, data))
 
 
 def _kind(search: str | None) -> str | None:
@@ -109,7 +110,7 @@ def _kind(search: str | None) -> str | None:
     return search
 
 
-def _show(found: Sizing, command: str) -> None:
+def _show(found: Sizing, page: Path, command: str) -> None:
     rows = [_row("chosen", found.chosen)]
     others = [c for c in found.front if c.student != found.chosen.student]
     rows += [_row("", c) for c in _spread(others)]
@@ -124,6 +125,7 @@ def _show(found: Sizing, command: str) -> None:
         found.reason,
         f"{found.judged:,} candidates judged in {found.seconds:.0f} s, ranked by {found.proxy}",
         "nothing was trained: memory and MACs are exact, what is called predicted is a model's",
+        f"pictures, limits and finalists: {page}",
         "build with:",
         f"  {command}",
     ):

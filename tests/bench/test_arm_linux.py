@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 from edgedistill import target
 from edgedistill.bench import arm_linux
+from edgedistill.cli.app import app
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
 from edgedistill.runners import aarch64, aarch64_system
 from edgedistill.runners.aarch64_system import Counted, Task
-from tests.cli.conftest import Run, run  # noqa: F401  a fixture
 
 DEVICE = target.load("raspberry-pi-5")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
 
 
 class Linux:
@@ -107,7 +112,19 @@ def test_other_processors_and_other_files_are_refused(built: Path, linux: Linux)
         arm_linux.bench(built, DEVICE)
 
 
-def test_the_command(run: Run, built: Path, linux: Linux) -> None:  # noqa: F811
+def test_doctor_says_whether_the_files_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row() -> tuple[str, str]:
+        checks = {c["name"]: c for c in json.loads(run("doctor", "--json").stdout)}
+        return checks["emulated Arm Linux"]["state"], checks["emulated Arm Linux"]["detail"]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(aarch64_system, "reason_not_runnable", lambda: None)
+    assert row() == ("note", "its files come with the first bench --on emulator (about 110 MB, apt and pip)")
+    monkeypatch.setattr(aarch64_system, "reason_not_runnable", lambda: "there is no qemu-system-aarch64 here")
+    assert row() == ("missing", "there is no qemu-system-aarch64 here; only needed for bench --on emulator")
+
+
+def test_the_command(built: Path, linux: Linux) -> None:
     good = run("bench", str(built), "--on", "emulator", "--target", "raspberry-pi-4", "--json")
     assert good.exit_code == 0, good.stderr
     found = json.loads(good.stdout)
