@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from edgedistill.errors import BudgetError
@@ -68,16 +69,15 @@ def trimmed(judge: Judge, family: str, sides: Sequence[int]) -> tuple[Axis, ...]
     axes = space.axes(family, sides)
     least = {axis.name: axis.values[0] for axis in axes}
 
-    def fits(name: str, value: int) -> bool:
+    def misses(name: str, value: int) -> bool:
         judged = judge.judge(space.spec(family, {**least, name: value}))
-        return judged is not None and not judged.candidate.misses
+        return judged is None or bool(judged.candidate.misses)
 
     found = []
     for axis in axes:
         values = axis.values
         if len(values) > _FEW:
-            count = bisect.bisect_left(values, True, lo=1, key=lambda v, n=axis.name: not fits(n, v))
-            values = values[:count]
+            values = values[: bisect.bisect_left(values, True, lo=1, key=partial(misses, axis.name))]
         found.append(replace(axis, values=values))
     return tuple(found)
 
