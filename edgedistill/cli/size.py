@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ from edgedistill.cli import choices
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_table, reporter
 
 if TYPE_CHECKING:
-    from edgedistill.sized import Candidate, Prediction, Sizing
+    from edgedistill.sized import Candidate, Sizing
 
 _SEARCH = "Search"
 _ROWS = 10  # of the front; --json has more
@@ -111,14 +111,15 @@ def _kind(search: str | None) -> str | None:
 
 
 def _show(found: Sizing, page: Path, command: str) -> None:
-    rows = [_row("chosen", found.chosen)]
-    others = [c for c in found.front if c.student != found.chosen.student]
-    rows += [_row("", c) for c in _spread(others)]
-    if found.naive is not None:
-        rows.append(_row("default", found.naive))
-    columns = ("", "student", "score", "flash", "RAM", "weights", "MACs", "predicted", "misses")
-    print_table(columns, rows, title=f"students for {', '.join(found.targets)}")
     to = console()
+    others = [c for c in found.front if c.student != found.chosen.student]
+    entries = [("chosen", found.chosen), *(("or", c) for c in _spread(others))]
+    if found.naive is not None:
+        entries.append(("default", found.naive))
+    to.print(f"students for {', '.join(found.targets)}", markup=False)
+    for mark, candidate in entries:
+        for line in _entry(mark, candidate):
+            to.print(line, markup=False, soft_wrap=True)
     if found.finalists:
         _finalists(found)
     for line in (
@@ -138,25 +139,23 @@ def _spread(others: Sequence[Candidate]) -> list[Candidate]:
     return list(others[::step])
 
 
-def _row(mark: str, candidate: Candidate) -> tuple[str, ...]:
+def _entry(mark: str, candidate: Candidate) -> Iterator[str]:
+    """A student and, below it, what it takes; with bands that are predictions."""
     from edgedistill import units
 
-    flash = units.format_bytes(candidate.flash_bytes) + ("" if candidate.flash_exact else " *")
-    return (
-        mark,
-        candidate.student,
-        "" if candidate.score is None else f"{candidate.score:.3g}",
-        flash,
-        units.format_bytes(candidate.ram_bytes),
-        units.format_bytes(candidate.weight_bytes),
-        units.format_count(candidate.macs),
-        "\n".join(_words(row) for row in candidate.predictions),
-        ", ".join(candidate.misses),
-    )
-
-
-def _words(row: Prediction) -> str:
-    return row.words.removeprefix("predicted ")
+    yield f"{mark:8} {candidate.student}"
+    score = [] if candidate.score is None else [f"score {candidate.score:.3g}"]
+    sizes = [
+        f"flash {'' if candidate.flash_exact else 'about '}{units.format_bytes(candidate.flash_bytes)}",
+        f"RAM {units.format_bytes(candidate.ram_bytes)}",
+        f"weights {units.format_bytes(candidate.weight_bytes)}",
+        f"{units.format_count(candidate.macs)} MACs",
+    ]
+    yield f"{'':8} {', '.join([*score, *sizes])}"
+    if candidate.predictions:
+        yield f"{'':8} {'; '.join(row.words for row in candidate.predictions)}"
+    if candidate.misses:
+        yield f"{'':8} misses {', '.join(candidate.misses)}"
 
 
 def _finalists(found: Sizing) -> None:

@@ -77,8 +77,7 @@ def trimmed(judge: Judge, family: str, sides: Sequence[int]) -> tuple[Axis, ...]
     for axis in axes:
         values = axis.values
         if len(values) > _FEW:
-            count = bisect.bisect_left(values, True, lo=1, key=partial(misses, axis.name))
-            values = values[:count]
+            values = values[: bisect.bisect_left(values, True, lo=1, key=partial(misses, axis.name))]
         found.append(replace(axis, values=values))
     return tuple(found)
 
