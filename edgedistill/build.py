@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill import data as data_sets
 from edgedistill import choose, datafree, phases, robustness, students, succession, target, tasks
+from edgedistill import data as data_sets
 from edgedistill import recipe as recipes
 from edgedistill import record as records
 from edgedistill.bench.accuracy import paired, to_int8
@@ -115,6 +115,7 @@ def build(
             data = datafree.with_real_test(run, section, data)
             report = parallel.once(_check_teacher, run, teacher, data)
         accuracy = parallel.once(_float_accuracy, float_graph, data, report)
+        run.sizing = choose.beside_teacher(run.sizing, teacher, accuracy.teacher)
         if recipe.bench.baseline:
             accuracy = accuracy.model_copy(update=_baseline(run, spec, data, teacher, integer))
         attacked = parallel.once(robustness.attack, run, data, teacher, float_graph, integer)

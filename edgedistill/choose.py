@@ -201,6 +201,12 @@ def with_student(run: Run, made: Sizing) -> Run:
     return replace(run, recipe=run.recipe.model_copy(update=changes), sizing=made)
 
 
+def beside_teacher(made: Sizing | None, teacher: Teacher, accuracy: float | None) -> Sizing | None:
+    """The sizing with what the teacher has and reaches, for comparison."""
+    known = {"teacher_parameters": teacher.parameters, "teacher_accuracy": accuracy}
+    return None if made is None else made.model_copy(update=known)
+
+
 def _problem(run: Run, task: str, families: tuple[str, ...], load: Load) -> Problem:
     recipe = run.recipe
     thorough = recipe.sizing.search == "thorough"

@@ -96,7 +96,7 @@ def example() -> Path:
 
 
 def budget(recipe: Recipe) -> dict[str, float]:
-    """The limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1."""
+    """The limits as numbers: latency in ms, memories in bytes, energy in mJ, counts, accuracy 0..1."""
     return units.parse_limits(recipe.budget, where="budget")
 
 

@@ -11,10 +11,13 @@ from edgedistill import recipe as recipes
 from edgedistill.build import load_data
 from edgedistill.deliver import Run
 from edgedistill.recipe import Recipe
+from edgedistill.report import pareto
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sized import Sizing
 from edgedistill.sizing import budget, cost
-from edgedistill.store import Store, check_writable
+from edgedistill.store import Store, atomic_write, check_writable
+
+PAGE = "size.html"
 
 
 def size(
@@ -28,7 +31,7 @@ def size(
     """Chooses a student for the recipe's targets, data and budget, whatever student it names.
 
     Args:
-        out: gets ``.cache`` with the history of the search; the same call goes on there.
+        out: gets size.html, and ``.cache`` with the history of the search; the same call goes on there.
         flags: names of limits that were given on the command line.
         fresh: forgets earlier searches first.
 
@@ -49,4 +52,6 @@ def size(
     if fresh:
         (run.store.root / choose.HISTORY).unlink(missing_ok=True)
         shutil.rmtree(run.store.root / "size", ignore_errors=True)
-    return choose.stage(run, devices, limits, load_data)
+    made = choose.stage(run, devices, limits, load_data)
+    atomic_write(out / PAGE, pareto.page(made).encode())
+    return made

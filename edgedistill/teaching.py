@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from edgedistill import students, tasks, teachers, units
 from edgedistill.data.types import ImageData
@@ -20,9 +20,6 @@ from edgedistill.quant.execute import GraphNet
 from edgedistill.recipe import Recipe
 from edgedistill.teachers import ensemble
 from edgedistill.teachers.types import NOBODY, Teacher
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _MIX = "losses.safetensors"
 

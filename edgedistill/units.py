@@ -78,7 +78,7 @@ LIMITS: Mapping[str, Callable[..., float]] = MappingProxyType(  # what a budget 
 
 
 def parse_limits(budget: Mapping[str, str], *, where: str) -> dict[str, float]:
-    """Limits as numbers: latency in ms, ram, flash and weights in bytes, energy in mJ, counts, accuracy 0..1.
+    """Limits as numbers: latency in ms, memories in bytes, energy in mJ, counts, accuracy 0..1.
 
     Raises:
         UnknownNameError: there is no such limit.

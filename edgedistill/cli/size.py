@@ -52,7 +52,11 @@ def size(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="Keeps the search; the same call goes on.", rich_help_panel=_SEARCH
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Keeps the search; the same call goes on.",
+            rich_help_panel=_SEARCH,
         ),
     ] = Path("out"),
     fresh: Annotated[
@@ -82,6 +86,7 @@ def size(
     }
     chosen = choices.chosen(recipe, set_, given)
 
+    from edgedistill.size import PAGE
     from edgedistill.size import size as run
 
     voice = reporter(quiet=quiet, as_json=json_)
@@ -92,7 +97,7 @@ def size(
     if json_:
         print_json(found.model_dump(mode="json"))
     elif not quiet:
-        _show(found, teacher, data, out)
+        _show(found, out / PAGE, _command(found, out, recipe, teacher, data))
 
 
 def _kind(search: str | None) -> str | None:
@@ -105,7 +110,7 @@ def _kind(search: str | None) -> str | None:
     return search
 
 
-def _show(found: Sizing, teacher: str | None, data: str | None, out: Path) -> None:
+def _show(found: Sizing, page: Path, command: str) -> None:
     rows = [_row("chosen", found.chosen)]
     others = [c for c in found.front if c.student != found.chosen.student]
     rows += [_row("", c) for c in _spread(others)]
@@ -120,8 +125,9 @@ def _show(found: Sizing, teacher: str | None, data: str | None, out: Path) -> No
         found.reason,
         f"{found.judged:,} candidates judged in {found.seconds:.0f} s, ranked by {found.proxy}",
         "nothing was trained: memory and MACs are exact, what is called predicted is a model's",
+        f"pictures, limits and finalists: {page}",
         "build with:",
-        f"  {_command(found, teacher, data, out)}",
+        f"  {command}",
     ):
         to.print(line, markup=False, soft_wrap=True)
 
@@ -161,10 +167,12 @@ def _finalists(found: Sizing) -> None:
     print_table(("finalist", "validation", "epochs", "images", "time"), rows)
 
 
-def _command(found: Sizing, teacher: str | None, data: str | None, out: Path) -> str:
+def _command(found: Sizing, out: Path, recipe: Path | None, teacher: str | None, data: str | None) -> str:
+    """How the chosen student is built with what the search was told."""
     import shlex
 
     parts = ["edgedistill", "build", "--target", ",".join(found.targets), "--student", found.chosen.student]
+    parts += ["--recipe", str(recipe), "--search", "none"] if recipe else []
     parts += ["--teacher", teacher] if teacher else []
     parts += ["--data", data] if data else []
     return shlex.join([*parts, "--out", str(out)])

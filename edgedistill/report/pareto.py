@@ -58,6 +58,7 @@ def _predicted(quantity: Quantity) -> Callable[[Candidate], Amount | None]:
 AXES: Mapping[str, Axis] = {  # by the name of their limit in a budget
     "flash": Axis("flash", "KiB", 2**10, lambda c: Amount(c.flash_bytes), format_bytes),
     "ram": Axis("RAM", "KiB", 2**10, lambda c: Amount(c.ram_bytes), format_bytes),
+    "weights": Axis("weights", "KiB", 2**10, lambda c: Amount(c.weight_bytes), format_bytes),
     "latency": Axis("latency", "ms", 1, _predicted("latency"), format_ms),
     "instructions": Axis("instructions", "millions", 1e6, _predicted("instructions"), format_count),
     "energy": Axis("energy", "mJ", 1, _predicted("energy"), lambda mj: f"{mj:.3g} mJ"),
@@ -127,11 +128,10 @@ def page(sizing: Sizing) -> str:
 
 
 def shown(sizing: Sizing) -> dict[str, Axis]:
-    """Axes with a picture and a column: those that are known of the chosen; MACs if they are all there is."""
+    """Axes with a picture and a column: those known of the chosen, MACs where nothing is predicted."""
     known = {name: axis for name, axis in AXES.items() if axis.of(sizing.chosen) is not None}
-    if "macs" not in sizing.budget and len(known) > 3:
-        del known["macs"]
-    return known
+    hidden = {"weights", "macs"} if sizing.chosen.predictions else {"weights"}
+    return {name: axis for name, axis in known.items() if name in sizing.budget or name not in hidden}
 
 
 def sentence(sizing: Sizing) -> str:

@@ -14,7 +14,7 @@ from edgedistill import students
 from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export.metadata import Metadata
-from edgedistill.ir import plan
+from edgedistill.ir import ops, plan
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.recipe import Recipe
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Predict = Callable[[Graph, Target, str], tuple[Prediction, ...]]
 """What one inference takes (``cost.predict``)."""
 
+_CHANNEL = 24  # bytes of kernel and bias: a float scale, a long zero point each (TFLite's schema.fbs)
 _FILES: tuple[Format, ...] = ("onnx", "tflite")  # model files of one piece
 
 
@@ -98,7 +99,7 @@ class Judge:
         return self.recipe.export.family
 
     def judge(self, student: str) -> Judged | None:
-        """Of a spec; None: the network cannot be built for this data, or a device cannot compute it."""
+        """Of a spec; None: it cannot be built for this data, or computed or predicted for a device."""
         found = self._lowered(student)
         if found is None:
             return None
@@ -116,8 +117,9 @@ class Judge:
             predicted = self.predict(graph, device, cost.runtime_of(device))
             needs = _needs(graph, need, predicted)
             for limit in self.budget.limits[device.name]:
-                used = needs[limit.name] / limit.value if limit.name in needs else 0.0
-                uses[limit.name] = max(used, uses.get(limit.name, 0.0))
+                if limit.name not in needs:  # an operator that the device's cost model does not know
+                    return None
+                uses[limit.name] = max(needs[limit.name] / limit.value, uses.get(limit.name, 0.0))
             for row in predicted:
                 kept = predictions.get(row.quantity)
                 predictions[row.quantity] = row if kept is None or row.high > kept.high else kept
@@ -192,7 +194,8 @@ class Judge:
         as_c = self._as_c(device)
         arena = c.arena(graph, as_c=as_c).peak
         if not as_c:
-            return _Memory(arena, 0, plan.weight_bytes(graph) + self._overhead(traced, device))
+            size = self._fixed(traced, device) + plan.weight_bytes(graph) + _CHANNEL * _channels(graph)
+            return _Memory(arena, 0, size)
         found = self._program(traced)
         if found is None:
             return None
@@ -211,11 +214,12 @@ class Judge:
                 self._programs[traced] = None
         return self._programs[traced]
 
-    def _overhead(self, traced: Template, device: Target) -> int:
-        """What a model file holds besides weights; graphs of one structure have about the same."""
-        key = (traced, recipes.formats(self.recipe, device))
+    def _fixed(self, traced: Template, device: Target) -> int:
+        """What a model file holds besides weights and scales; graphs of one structure have about the same."""
+        graph, key = traced.graph, (traced, recipes.formats(self.recipe, device))
         if key not in self._overheads:
-            self._overheads[key] = _file_bytes(traced.graph, key[1]) - plan.weight_bytes(traced.graph)
+            size = _file_bytes(graph, key[1]) - plan.weight_bytes(graph)
+            self._overheads[key] = size - _CHANNEL * _channels(graph)
         return self._overheads[key]
 
 
@@ -235,6 +239,11 @@ def _needs(graph: Graph, memory: _Memory, predicted: Sequence[Prediction]) -> di
         "weights": plan.weight_bytes(graph),
         **{row.quantity: row.high for row in predicted},
     }
+
+
+def _channels(graph: Graph) -> int:
+    weighted = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
+    return sum(graph.tensors[op.inputs[2]].shape[0] for op in graph.ops if isinstance(op.attrs, weighted))
 
 
 def _build(spec: students.StudentSpec, classes: int, channels: int) -> nn.Module:

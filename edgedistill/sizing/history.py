@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 GENERATION = 50  # candidates: NSGA-II's population, and the most that a search that is stopped repeats
 _PATIENCE_S = 120  # for another search on the same file to finish writing
 _TRIES = 8  # to open a file that another search is making
-_DIRECTIONS: tuple[Literal["maximize"], Literal["minimize"]] = ("maximize", "minimize")  # the score, and the share of the limit that is used most
+_DIRECTIONS: tuple[Literal["maximize"], Literal["minimize"]] = (
+    "maximize",
+    "minimize",
+)  # the score, and the share of the limit that is used most
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +120,7 @@ class History:
 
 def _opened(path: Path, name: str) -> optuna.Study:
     import optuna
-    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +134,8 @@ def _opened(path: Path, name: str) -> optuna.Study:
                 storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True
             )
         except (SQLAlchemyError, RuntimeError, OSError, AssertionError) as cause:
-            if isinstance(cause, OperationalError | AssertionError) and left:  # its tables are being made
+            made_now = isinstance(cause, OperationalError | IntegrityError | AssertionError)
+            if made_now and left:  # another search makes its tables
                 time.sleep(random.uniform(0.05, 0.3))
                 continue
             raise InputError(

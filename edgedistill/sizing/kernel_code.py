@@ -1,4 +1,4 @@
-"""Says what C kernels take of flash, by a table: few sets of kernels exist, and each is linked at most twice."""
+"""Says what C kernels take of flash, by a table: each set of kernels is linked at most twice."""
 
 from __future__ import annotations
 

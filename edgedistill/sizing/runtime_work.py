@@ -1,7 +1,7 @@
 """What each operator of a network asks of a runtime whose kernels are not ours: LiteRT, ONNX Runtime.
 
 Counted as XNNPACK's int8 kernels loop, which LiteRT uses: products in tiles of four positions by sixteen
-channels, one tap and four input channels after the other; depthwise windows filled up to 3, 9 or 25 taps
+channels, tap after tap, by one, four or eight input channels; depthwise windows filled up to 3, 9 or 25 taps
 (XNNPACK, src/configs: gemm-config.c, dwconv-config.c). Larger windows, and averages, which have one position,
 go product by product. Tiles of other kernels are of other sizes, and their coefficients say the rest.
 """
@@ -14,7 +14,7 @@ from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op
 from edgedistill.sizing.work import Work
 
-_POSITIONS, _CHANNELS, _PRODUCTS = 4, 16, 4  # of a tile, and of one step of its sum
+_POSITIONS, _CHANNELS = 4, 16  # of a tile
 _BLOCK = 8  # channels of a depthwise window
 _TAPS = (3, 9, 25)
 
@@ -46,7 +46,9 @@ def _products(graph: Graph, op: Op) -> tuple[str, dict[str, float]]:
         "calls": 1,
         "tile rows": rows,
         "tiles": tiles,
-        "tiles by four products": tiles * taps * -(-w[-1] // _PRODUCTS),
+        "tiles by products": tiles * taps * w[-1],
+        "tiles by four products": tiles * taps * -(-w[-1] // 4),
+        "tiles by eight products": tiles * taps * -(-w[-1] // 8),
     }
     if taps > 1:
         return "conv", counts | {"tiles by taps": tiles * taps}

@@ -146,7 +146,9 @@ def to_rank(fitting: Sequence[Judged], count: int) -> tuple[Judged, ...]:
     first = []
     for judged in ordered:
         family, _, numbers = judged.candidate.student.partition(":")
-        shape = family + ",".join(part for part in numbers.split(",") if not part.startswith(("width", "head")))
+        shape = family + ",".join(
+            part for part in numbers.split(",") if not part.startswith(("width", "head"))
+        )
         if shape not in seen:
             seen.add(shape)
             first.append(judged)

@@ -1,6 +1,6 @@
 """Lowers a network once for all networks that differ from it in channels, kernels and strides alone.
 
-Tracing takes a third of a second; giving a traced graph other sizes takes a millisecond. The result is
+Recording and lowering takes tens of milliseconds; giving a lowered graph other sizes takes one. The result is
 the same graph, operator by operator, that tracing would give: tests/sizing/test_template.py.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
-from edgedistill.lower.student import float_graph
+from edgedistill.lower.student import quick_graph
 from edgedistill.quant import ranges
 from edgedistill.quant.integer import channel_axis, to_integer
 
@@ -79,7 +79,7 @@ def template(net: nn.Module, image_shape: tuple[int, int, int], labels: tuple[st
     Raises:
         UnsupportedOpError: it has a layer that the graph lacks.
     """
-    lowered = float_graph(net, image_shape, labels)
+    lowered = quick_graph(net, image_shape, labels)
     graph = to_integer(lowered, ranges.choose(lowered, {}))
     layers = _layers(graph, net)
     if any(

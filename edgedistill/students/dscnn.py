@@ -55,7 +55,8 @@ def dscnn(
     Zhang et al. 2017, section 4.5, on 40 log-mel bands where they had 10 cepstral coefficients: the first
     convolution looks at ``frames`` x ``bands`` every 2 frames and ``step`` bands, and the first ``halvings``
     blocks halve both axes. ``stem`` are the first convolution's channels (0: ``width``), ``kernel`` is the
-    side of the depthwise ones. The defaults cost 2.5 M multiplications on 49 x 40, MLPerf Tiny's DS-CNN 2.66 M.
+    side of the depthwise ones. The defaults cost 2.5 M multiplications on 49 x 40, MLPerf Tiny's DS-CNN
+    2.66 M.
     """
     inputs = stem or width
     layers = _layer(channels, inputs, (frames, bands), (2, step))

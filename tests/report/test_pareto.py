@@ -14,6 +14,7 @@ from edgedistill.record import BuildRecord
 from edgedistill.report import pareto, svg, terminal
 from edgedistill.report.html import render
 from edgedistill.sized import Candidate, Finalist, Prediction, Sizing
+from edgedistill.units import LIMITS
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -137,6 +138,14 @@ def test_without_a_model_of_latency_macs_stand_in(sizing: Sizing) -> None:
     assert list(pareto.shown(bare)) == ["flash", "ram", "macs"]
     (limit,) = pareto.limits(bare)
     assert (limit.taken, limit.share) == ("–", None)
+
+
+def test_every_limit_has_an_axis_and_weights_are_shown_where_they_are_limited(sizing: Sizing) -> None:
+    assert set(LIMITS) - {"accuracy"} <= set(pareto.AXES)
+    limited = sizing.model_copy(update={"budget": {"weights": 98_304.0}, "binding": "weights"})
+    assert list(pareto.shown(limited)) == ["flash", "ram", "weights", "latency"]
+    (limit,) = pareto.limits(limited)
+    assert (limit.name, limit.allowed, limit.binds) == ("weights", "96.0 KiB", True)
 
 
 def test_the_terminal_table_fits_80_columns(sizing: Sizing) -> None:

@@ -11,6 +11,7 @@ from edgedistill.ir.plan import macs
 from edgedistill.lower.passes import simplify
 from edgedistill.lower.trace import trace
 from edgedistill.students.blocks import count_values
+from edgedistill.students.mobilenet import InvertedResidual
 
 
 def test_resnet8_is_mlperf_tinys() -> None:
@@ -90,3 +91,39 @@ def test_dscnn_pads_as_tflite_does(spec: str, size: tuple[int, int]) -> None:
             h, w = graph.tensors[op.inputs[0]].shape[1:3]
             stride = op.attrs.stride
             assert graph.tensors[op.outputs[0]].shape[1:3] == (-(-h // stride[0]), -(-w // stride[1]))
+
+
+@pytest.mark.parametrize(
+    ("spec", "same"),
+    [
+        ("resnet:width=8,width2=16,width3=32,blocks1=1,blocks2=1,blocks3=1", "resnet:width=8"),
+        ("resnet:width=8,blocks1=2,blocks2=2,blocks3=2", "resnet:width=8,depth=14"),
+        ("mobilenet:width=8,stem=8,head=64,blocks2=2,expansion1=4,stem_stride=1", "mobilenet:width=8"),
+        ("dscnn:width=16,stem=16,kernel=3", "dscnn:width=16"),
+    ],
+)
+def test_numbers_of_stages_default_to_the_familys_rule(spec: str, same: str) -> None:
+    states = []
+    for text in (spec, same):
+        torch.manual_seed(0)
+        states.append(students.parse(text).build(10, 3).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_stages_own_numbers_are_its_own() -> None:
+    spec = students.parse("mobilenet:width=4,width2=12,blocks1=1,blocks2=3,blocks3=1,head=20,stem_stride=2")
+    built = spec.build(10, 3)
+    layers = dict(built.named_modules())
+    assert layers["0.0"].stride == (2, 2)
+    assert built.get_parameter("6.0.weight").shape == (20, 24, 1, 1)  # the third stage has twice the second's
+    assert sum(isinstance(layer, InvertedResidual) for layer in layers.values()) == 5
+    assert built(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    "spec", ["resnet:width4=8", "mobilenet:blocks4=1", "resnet:stages=2,depth=6,width3=8"]
+)
+def test_a_number_of_a_stage_that_is_not_there_is_refused(spec: str) -> None:
+    with pytest.raises(InputError, match="of a stage that the student does not have"):
+        students.parse(spec).build(10, 3)
