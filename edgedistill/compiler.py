@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import edgedistill
 from edgedistill import record as records
 from edgedistill import units
-from edgedistill.bench import npu
+from edgedistill.bench import emulated, npu
 from edgedistill.bench.compare import compare
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
@@ -106,7 +106,7 @@ def compile_model(
     seconds = {"read": time.perf_counter() - started}
     with (
         tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch,
-        ThreadPoolExecutor(1) as beside,
+        ThreadPoolExecutor(2) as beside,
     ):
         folder = Path(scratch) / out.name
         folder.mkdir()
@@ -114,16 +114,18 @@ def compile_model(
         started = time.perf_counter()
         meta = _metadata(graph, model)
         printed = c.to_text(graph, meta, family) if "c" in formats else None
-        # the device's compiler works while everything else is printed and proven
-        planning = beside.submit(of_printed, printed, graph, target) if printed and target else None
+        x = random_inputs(graph, inputs)
+        planning, running = None, None
+        if printed is not None:  # compilers work while everything else is printed and proven
+            c.save(printed, EXPORTERS["c"].path(folder))
+            running = emulated.start(folder, x, beside)
+            planning = beside.submit(of_printed, printed, graph, target) if target else None
         for name in formats:
             if name != "c":
                 EXPORTERS[name].write(graph, meta, EXPORTERS[name].path(folder))
-        x = random_inputs(graph, inputs)
         vectors = golden.golden(graph, x)
         golden.save(vectors, folder / GOLDEN)
         if printed is not None:
-            c.save(printed, EXPORTERS["c"].path(folder))
             project.write(graph, meta, vectors, EXPORTERS["c"].path(folder), family)
             board.write(EXPORTERS["c"].path(folder))
         (folder / GRAPH).write_bytes(serial.to_bytes(graph))
@@ -134,7 +136,7 @@ def compile_model(
             _fits_flash(folder, formats, target)
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
-        proofs = parity(graph, folder, x)
+        proofs = parity(graph, folder, x, vectors.outputs, running)
         flash = planning.result() if planning is not None else None
         _fits_code(flash, target)
         _fits_flash(folder, formats, target)

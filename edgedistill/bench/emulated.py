@@ -7,6 +7,7 @@ file states its board's cycles per instruction and energy per cycle; they say so
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from edgedistill.target import Target
 from edgedistill.units import format_hz
 
 Int8 = NDArray[np.int8]
+CAnswers = Future[tuple[Int8, str]]
+"""Outputs int8 [N, bytes] of C files on this machine, and the compiler, once they are there."""
 
 INPUTS = 100  # that a firmware is compared on, at least
 MOST_MACS = 50_000_000
@@ -49,8 +52,16 @@ class OnDevice:
     measurements: tuple[Measurement, ...]
 
 
-def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
+def start(folder: Path, x: Int8, beside: Executor) -> CAnswers | None:
+    """Begins to compile and run ``folder``/c, which takes a while; None: there is no compiler here."""
+    return None if c_here.reason_not_runnable() else beside.submit(c_here.run, folder / C, x)
+
+
+def on_this_machine(folder: Path, x: Int8, expected: Int8, running: CAnswers | None = None) -> Parity:
     """``folder``/c, compiled by this machine's C compiler, against the interpreter's ``expected`` [N, ...].
+
+    Args:
+        running: what ``start`` began with the same ``x``.
 
     Raises:
         InputError: there is no model in C.
@@ -60,7 +71,7 @@ def on_this_machine(folder: Path, x: Int8, expected: Int8) -> Parity:
     reason = c_here.reason_not_runnable()
     if reason is not None:
         return Parity(runtime=runtime, artifact=C, family=family, how="not run", note=reason)
-    got, compiler = c_here.run(folder / C, x)
+    got, compiler = c_here.run(folder / C, x) if running is None else running.result()
     return proof(runtime, "measured", x, expected, got, compiler, family)
 
 

@@ -46,7 +46,13 @@ class Divergence:
         )
 
 
-def parity(graph: Graph, folder: Path, x: Int8, expected_f: Int8 | None = None) -> tuple[Parity, ...]:
+def parity(
+    graph: Graph,
+    folder: Path,
+    x: Int8,
+    expected_f: Int8 | None = None,
+    running: emulated.CAnswers | None = None,
+) -> tuple[Parity, ...]:
     """Runs ``x`` int8 [N, ...] through every int8 file of ``folder`` and the interpreter.
 
     Files of formats that were not asked for are left out; a runtime that cannot run here is
@@ -54,6 +60,7 @@ def parity(graph: Graph, folder: Path, x: Int8, expected_f: Int8 | None = None) 
 
     Args:
         expected_f: what the interpreter answers in family F [N, ...], where that is known already.
+        running: the C files with the same ``x``, where ``emulated.start`` began with them already.
 
     Raises:
         ParityError: a runtime refuses a file or answers in another shape.
@@ -63,7 +70,9 @@ def parity(graph: Graph, folder: Path, x: Int8, expected_f: Int8 | None = None) 
         computed = interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]]
         expected_f = np.asarray(computed, np.int8)
     with ThreadPoolExecutor(2) as beside:  # a compiler and slow kernels work while other runtimes answer
-        as_c = beside.submit(_c_here, folder, graph, x, expected_f) if (folder / C).exists() else None
+        as_c = (
+            beside.submit(_c_here, folder, graph, x, expected_f, running) if (folder / C).exists() else None
+        )
         slow = [beside.submit(_reference, path, graph, x) for path in present if path.suffix == ".tflite"]
         rows = [row for path in present for row in _family_f(path, expected_f, x, graph)]
         rows += [row.result() for row in slow]
@@ -74,13 +83,15 @@ def parity(graph: Graph, folder: Path, x: Int8, expected_f: Int8 | None = None) 
     return tuple(rows)
 
 
-def _c_here(folder: Path, graph: Graph, x: Int8, expected_f: Int8) -> Parity:
+def _c_here(
+    folder: Path, graph: Graph, x: Int8, expected_f: Int8, running: emulated.CAnswers | None
+) -> Parity:
     """The C files on this machine, in their own family."""
     expected, family = expected_f, emulated.family_of(folder)
     if family != "F":
         computed = interpret.run_batched(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]]
         expected = np.asarray(computed, np.int8)
-    return emulated.on_this_machine(folder, x, expected)
+    return emulated.on_this_machine(folder, x, expected, running)
 
 
 def verify_dir(

@@ -33,6 +33,8 @@ def kernels_of(device: Target) -> Kernels | None:
     has = device.features.value if device.features is not None else ()
     if device.cpu is None:
         return "plain" if device.isa.value == "x86-64" else None
+    if "asimd" in has:
+        return None  # NEON's are not
     if "mve" in has:
         return "helium"
     return "dsp" if "dsp" in has or device.cpu.value in _DSP_CORES else "plain"

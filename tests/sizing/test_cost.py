@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgedistill import target
+from edgedistill import students, target
 from edgedistill.ir import plan
 from edgedistill.ir.graph import Graph
+from edgedistill.lower.student import float_graph
+from edgedistill.quant import ranges
+from edgedistill.quant.integer import to_integer
 from edgedistill.sizing import cost, designed
 from edgedistill.target import Cost, Target
 from tests.graphs import Builder, small_integer_graph
@@ -166,3 +169,18 @@ def test_a_prediction_takes_a_few_milliseconds() -> None:
     for graph in graphs:
         cost.predict(graph, M4, "c")
     assert (time.process_time() - started) / len(graphs) < 0.02
+
+
+MODELS = [(name, entry.runtime) for name in target.names() for entry in target.load(name).cost]
+
+
+@pytest.mark.parametrize(("name", "runtime"), MODELS, ids=lambda part: str(part))
+def test_every_model_that_ships_knows_what_all_families_do(name: str, runtime: str) -> None:
+    """A model that was fitted before kernels were counted otherwise predicts nothing."""
+    device = target.load(name)
+    for family in students.STUDENTS:
+        shape = (49, 40, 1) if family == "dscnn" else (32, 32, 3)
+        net = students.parse(family).build(3, shape[2])
+        graph = float_graph(net, shape, ("a", "b", "c"))
+        integer = to_integer(graph, ranges.choose(graph, {}))
+        assert cost.predict(integer, device, runtime), family

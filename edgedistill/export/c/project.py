@@ -23,9 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.data import frontend as front_end
 from edgedistill.errors import OutputError
-from edgedistill.export import frontend
 from edgedistill.export.c import text
 from edgedistill.export.c.model import FAMILIES
 from edgedistill.export.metadata import Metadata
@@ -104,6 +102,8 @@ def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path, family: F
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(content, encoding="utf-8")
         if meta.is_sound:
+            from edgedistill.export import frontend  # it brings all of edgedistill.data along
+
             frontend.write(folder)
     except OSError as error:
         raise OutputError(
@@ -115,11 +115,15 @@ def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path, family: F
 
 def clip() -> NDArray[np.int16]:
     """The made-up clip of the sound self-test, int16 [SAMPLES]."""
+    from edgedistill.data import frontend as front_end
+
     n = np.arange(front_end.SAMPLES, dtype=np.int32)
     return (n * (n // PITCH) % PERIOD - PERIOD // 2).astype(np.int16)
 
 
 def _sound_answer(graph: Graph, family: Family) -> NDArray[np.int8]:
+    from edgedistill.data import frontend as front_end
+
     features = front_end.features(clip()[None]).astype(np.int16) - 128
     x = features.astype(np.int8).reshape(graph.tensors[graph.inputs[0]].shape)
     return np.asarray(interpret.run(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]], np.int8)

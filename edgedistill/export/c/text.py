@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,8 @@ def scale(value: Multiplier) -> str:
 
 def lines(items: Sequence[str], indent: str = "    ") -> str:
     """Items between commas, broken at the page's width."""
-    ends = [0, *accumulate(len(item) + len(", ") for item in items)]
+    lengths = np.fromiter(map(len, items), np.int64, len(items))  # large models have hundreds of thousands
+    ends = [0, *np.cumsum(lengths + len(", ")).tolist()]
     rows, start = [], 0
     while start < len(items):
         room = ends[start] + _WIDTH - len(indent) - len(",") + len(", ")
