@@ -32,11 +32,12 @@ from edgedistill import recipe as recipes
 from edgedistill import students
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
+from edgedistill.lower.student import float_graph
 from edgedistill.reporter import PlainReporter, QuietReporter
 from edgedistill.sizing import finalists, proxy
 from edgedistill.sizing.analytic import ANALYTIC
 from edgedistill.store import Store
-from edgedistill.teaching import float_graph, load_teacher
+from edgedistill.teaching import load_teacher
 
 SHORT_EPOCHS = (1, 2, 3)
 RESAMPLES = 2000

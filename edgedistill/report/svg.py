@@ -27,6 +27,9 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
+_LEAST = 1e-300  # of a scale's span: the logarithm of less may be none
+
+
 @dataclass(frozen=True)
 class Level:
     """A horizontal reference line."""
@@ -38,7 +41,7 @@ class Level:
 def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     """Round numbers that cover [low, high]: steps of 1, 2 or 5 times a power of ten."""
     span = high - low if high > low else abs(high) or 1.0
-    rough = span / max(1, count - 1)
+    rough = max(span, _LEAST) / max(1, count - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -161,6 +161,7 @@ def test_the_terminal_table_fits_80_columns(sizing: Sizing) -> None:
     st.lists(st.tuples(st.floats(1e-3, 1e9), st.floats(0, 1), st.floats(1, 1.5)), min_size=1, max_size=12),
     st.floats(1e-3, 1e9) | st.none(),
 )
+@example([(1.0, 5e-324, 1.0)], None)
 def test_every_dot_lies_in_the_frame(points: list[tuple[float, float, float]], limit: float | None) -> None:
     dots = [
         svg.Dot(f"<{i}>", "int8", x, y, x / wide, x * wide, square=i % 2 == 1)
