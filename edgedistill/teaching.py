@@ -102,13 +102,7 @@ def views_for(run: Run, data: ImageData, teacher: Teacher, mix: LossMix) -> view
         )
     if recipe.distill.views == 0 or not mix.taught or not cached:
         return None
-    parts = {
-        "data": data.fingerprint,
-        "teacher": teacher.fingerprint,
-        "views": str(recipe.distill.views),
-        "augment": ",".join(recipe.data.augmentations),
-        "seed": str(recipe.seed),
-    }
+    parts = view_cache.parts(data, teacher, recipe.distill.views, recipe.data.augmentations, recipe.seed)
     layers = tuple(mix.teacher_layers)
     if layers:
         parts["layers"] = "\n".join(layers)

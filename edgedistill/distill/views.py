@@ -140,6 +140,19 @@ def load(folder: Path, layers: Sequence[str] = ()) -> Views:
     return Views(images, logits, dict(zip(layers, features, strict=True)))
 
 
+def parts(
+    data: ImageData, teacher: Teacher, count: int, augmentations: Sequence[str], seed: int
+) -> dict[str, str]:
+    """What decides a cache of answers alone, for its key in the store."""
+    return {
+        "data": data.fingerprint,
+        "teacher": teacher.fingerprint,
+        "views": str(count),
+        "augment": ",".join(augmentations),
+        "seed": str(seed),
+    }
+
+
 def kept(
     store: Store,
     name: str,

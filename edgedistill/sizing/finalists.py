@@ -174,16 +174,7 @@ def lesson(run: Run, data: ImageData, teacher: Teacher, *, images: int, views: i
     if teacher is NOBODY:
         return Lesson(fewer, teacher, None)
     count = max(1, min(views, recipe.distill.views or views))
-    name = key(
-        "views",
-        {
-            "data": fewer.fingerprint,
-            "teacher": teacher.fingerprint,
-            "views": str(count),
-            "augment": ",".join(recipe.data.augmentations),
-            "seed": str(recipe.seed),
-        },
-    )
+    name = key("views", view_cache.parts(fewer, teacher, count, recipe.data.augmentations, recipe.seed))
     if run.store.find("views", name) is None:
         run.reporter.stage("soft targets", f"{count} views of {len(rows):,} images, to rank students")
     cached = view_cache.kept(
