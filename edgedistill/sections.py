@@ -107,7 +107,7 @@ class SizingSection(_Section):
     families: tuple[str, ...] = ()  # none: the task's
     trials: int | None = Field(None, ge=1)  # candidates to judge; None: 1000, thorough 2000
     finalists: int = Field(3, ge=1, le=20)  # that a thorough search keeps of four times as many
-    proxy: str = "entropy"  # what ranks candidates: a row of sizing/analytic.py or sizing/proxy.py
+    proxy: str = "capacity"  # what ranks candidates: a row of sizing/analytic.py or sizing/proxy.py
 
 
 class LossSection(_Section):
