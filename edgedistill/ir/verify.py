@@ -281,21 +281,25 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
 def _reasons_int16(graph: Graph, op: Op) -> list[str]:
     if not isinstance(op.attrs, _WEIGHTED):
         return []
-    q_x, q_w, q_y = (_quant(graph, name) for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    sums = _largest_sums(graph, op, 2**15)
-    multipliers = numerics16.multiplier_16(q_x.scale, q_w.scale, q_y.scale)
-    worst, largest = int(sums.max(initial=0)), float(multipliers.max())
-    steps = int((sums * multipliers).max(initial=0))
+    steps = int((_largest_sums(graph, op, 2**15) * _multipliers_16(graph, op)).max(initial=0))
+    narrowed = f"the output may reach {steps} steps before saturation: LiteRT narrows it to int32 first"
+    return past_int16(graph, op) + ([narrowed] if steps >= numerics16.MAX_STEPS else [])
+
+
+def past_int16(graph: Graph, op: Op) -> list[str]:
+    """Why the rule of ``numerics16`` does not cover a weighted operator on int16."""
+    worst = int(_largest_sums(graph, op, 2**15).max(initial=0))
+    largest = float(_multipliers_16(graph, op).max())
     reasons = []
     if worst >= numerics16.MAX_SUM:
         reasons.append(f"the sum may reach {worst}, past 2**38, where a 15-bit multiplier is no longer exact")
     if largest >= numerics16.MAX_MULTIPLIER:
         reasons.append(f"multiplier {largest:.0f} >= 128: LiteRT shifts int64 sums by less")
-    if steps >= numerics16.MAX_STEPS:
-        reasons.append(
-            f"the output may reach {steps} steps before saturation: LiteRT narrows it to int32 first"
-        )
     return reasons
+
+
+def _multipliers_16(graph: Graph, op: Op) -> NDArray[np.float64]:
+    return numerics16.multiplier_16(*(_quant(graph, n).scale for n in (*op.inputs[:2], op.outputs[0])))
 
 
 def _largest_sums(graph: Graph, op: Op, furthest: int) -> NDArray[np.int64]:

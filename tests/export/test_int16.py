@@ -116,14 +116,12 @@ def test_one_layer_of_any_size_and_scale(kind: str, seed: int, channels: int, ac
     same(Ort(onnx.to_bytes(graph, META)), graph, expected, x)
 
 
-@pytest.mark.parametrize("over", [False, True])
-def test_results_past_int32_wrap_in_litert_and_are_inexact(over: bool) -> None:
-    """A multiplier of 1 and one weight: the result is the sum, 32767 * 127 and the bias at most."""
+def one_weight(bias: int) -> Graph:
+    """A multiplier of 1 and a weight of 127: the result is the sum, 32767 * 127 and the bias at most."""
     graph = layer("dense", 0, 1, "none", 0)
     one, x, out = (
         QParams(np.ones(1, np.float32), 0, axis, bits) for axis, bits in ((0, 8), (None, 16), (None, 16))
     )
-    bias = 2**31 - 1 - (0 if over else 2**15 * 127)
     parts = {
         "x8": replace(graph.tensors["x8"], quant=QParams(np.array([257], np.float32), -128)),
         "x": replace(graph.tensors["x"], quant=x),
@@ -132,7 +130,13 @@ def test_results_past_int32_wrap_in_litert_and_are_inexact(over: bool) -> None:
         "y": Tensor("y", (1, 1), "int16", out),
         "y8": Tensor("y8", (1, 1), "int8", QParams(np.ones(1, np.float32), 0)),
     }
-    graph = graph.with_tensors(*parts.values())
+    return graph.with_tensors(*parts.values())
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_results_past_int32_wrap_in_litert_and_are_inexact(over: bool) -> None:
+    bias = 2**31 - 1 - (0 if over else 2**15 * 127)
+    graph = one_weight(bias)
     check(graph)
     found = [why for _, why in inexact(graph) if "LiteRT narrows it to int32 first" in why]
     assert len(found) == over and all(str(bias + 2**15 * 127) in why for why in found)

@@ -46,11 +46,9 @@ def _quantise(graph: Graph, op: Op, site: Site, count: int) -> Printed:
 
 
 def _weighted(graph: Graph, op: Op, site: Site) -> Printed:
-    reasons = verify.inexact(graph.replace(ops=(op,)))
+    reasons = verify.past_int16(graph, op)
     if reasons:
-        raise InputError(
-            reasons[0][1], where=f"{graph.name}: {op.name}", fix="leave it out of quantise.int16"
-        )
+        raise InputError(reasons[0], where=f"{graph.name}: {op.name}", fix="leave it out of quantise.int16")
     kind = "depthwise16" if isinstance(op.attrs, ops.DepthwiseConv2D) else "conv16"
     fields = {
         "weights": f"{site.prefix}_weights",
