@@ -220,7 +220,8 @@ def _made(
     return Int16(
         chosen_by="auto" if chosen_by == "auto" else "name",
         layers=tuple(layers),
-        tensors=tuple(name for name in integer.activations() if integer.tensors[name].dtype == "int16"),
+        tensors=integer.int16_activations(),
+        activations=len(integer.activations()),
         why=why,
         student_float=real,
         student_int8=before,

@@ -80,7 +80,7 @@ def test_named_layers_are_int16_and_told(tmp_path: Path) -> None:
     integer, told = built(recipe, tmp_path)
     assert told is not None and told.chosen_by == "name" and told.layers == ("0",)
     wide = [name for name in integer.activations() if integer.tensors[name].dtype == "int16"]
-    assert list(told.tensors) == wide and len(wide) == 3
+    assert list(told.tensors) == wide and len(wide) == 3 and told.activations == len(integer.activations())
     assert inexact(integer) == () and "int16, by name: 0; validation accuracy" in told.why
     again, found = built(recipe, tmp_path)  # kept, with what is told
     assert serial.to_bytes(again) == serial.to_bytes(integer) and found == told
