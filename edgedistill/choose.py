@@ -98,9 +98,10 @@ def stage(
         predict: time and energy.
 
     Raises:
-        InputError: an unknown family or proxy, or data that cannot be used.
+        InputError: an unknown family or proxy, layers named in int16, or data that cannot be used.
         BudgetError: no student keeps the budget.
     """
+    _check_int16(run.recipe)
     task = data_sets.task_of(run.recipe.data.source)
     run = run.within(adversarial.resolved(tasks.resolved(run.recipe, task)))
     recipe, section = run.recipe, run.recipe.sizing
@@ -205,6 +206,15 @@ def beside_teacher(made: Sizing | None, teacher: Teacher, accuracy: float | None
     """The sizing with what the teacher has and reaches, for comparison."""
     known = {"teacher_parameters": teacher.parameters, "teacher_accuracy": accuracy}
     return None if made is None else made.model_copy(update=known)
+
+
+def _check_int16(recipe: Recipe) -> None:
+    if recipe.quantise.int16 not in ((), "auto"):
+        raise InputError(
+            "layers are named in int16, and students are searched in int8, each with layers of its own",
+            where="quantise.int16",
+            fix='quantise.int16 = "auto", or name the student, as in --student resnet',
+        )
 
 
 def _problem(run: Run, task: str, families: tuple[str, ...], load: Load) -> Problem:

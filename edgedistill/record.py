@@ -203,6 +203,7 @@ class Int16(_Value):
     chosen_by: Literal["name", "auto"]
     layers: tuple[str, ...]
     tensors: tuple[str, ...]  # all int16 activations, those at the borders, too
+    activations: int  # of the network, int8 and int16
     why: str
     student_float: float
     student_int8: float  # without int16

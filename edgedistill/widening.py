@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from edgedistill import target
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import evaluate, parallel
-from edgedistill.errors import InputError
+from edgedistill.errors import InputError, UnsupportedOpError
 from edgedistill.export import NO_INT16
 from edgedistill.ir.graph import Graph, QParams
 from edgedistill.quant import int16
@@ -137,7 +138,12 @@ def _search(
     devices = [target.load(name) for name in run.recipe.targets]
 
     def divergence(layers: Sequence[str]) -> float:
-        answers = _log_shares(evaluate.logits(_net(tuned, quantised, layers), images[some]))
+        """Infinite where these layers alone cannot be int16."""
+        try:
+            wide = _net(tuned, quantised, layers)
+        except UnsupportedOpError:
+            return math.inf
+        answers = _log_shares(evaluate.logits(wide, images[some]))
         return float((np.exp(right) * (right - answers)).sum(1).mean())
 
     chosen, steps = list[str](), list[Widened]()
@@ -214,7 +220,8 @@ def _made(
     return Int16(
         chosen_by="auto" if chosen_by == "auto" else "name",
         layers=tuple(layers),
-        tensors=tuple(name for name in integer.activations() if integer.tensors[name].dtype == "int16"),
+        tensors=integer.int16_activations(),
+        activations=len(integer.activations()),
         why=why,
         student_float=real,
         student_int8=before,

@@ -8,7 +8,7 @@ from edgedistill import choose, target
 from edgedistill import recipe as recipes
 from edgedistill.deliver import Run
 from edgedistill.errors import BudgetError, InputError
-from edgedistill.recipe import Recipe, SizingSection
+from edgedistill.recipe import QuantiseSection, Recipe, SizingSection
 from edgedistill.reporter import QuietReporter
 from edgedistill.size import size
 from edgedistill.sizing import budget, history, search
@@ -52,6 +52,17 @@ def test_an_impossible_budget_ends_at_once(tmp_path: Path) -> None:
         BudgetError, match="no student keeps the budget: the smallest there is, resnet:width=4"
     ):
         size(recipe(weights="100B"), tmp_path)
+
+
+def test_layers_in_int16_are_named_of_a_named_student_alone(tmp_path: Path) -> None:
+    named = recipe(**LIMITS).model_copy(update={"quantise": QuantiseSection(int16=("stem",))})
+    with pytest.raises(
+        InputError, match="layers are named in int16, and students are searched in int8"
+    ) as error:
+        size(named, tmp_path)
+    assert error.value.where == "quantise.int16"
+    auto = recipe(**LIMITS).model_copy(update={"quantise": QuantiseSection(int16="auto")})
+    assert size(auto, tmp_path).chosen.misses == ()
 
 
 def test_a_limit_without_its_fact_and_no_limit_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from edgedistill import recipe as recipes
 from edgedistill import students, target, widening
@@ -15,7 +16,7 @@ from edgedistill.build import trace_student
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
 from edgedistill.distill import evaluate
-from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.errors import InputError, UnknownNameError, UnsupportedOpError
 from edgedistill.ir import serial
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.verify import inexact
@@ -41,11 +42,31 @@ def built(recipe: Recipe, folder: Path, data: ImageData | None = None) -> tuple[
     return integer, run.int16[-1] if run.int16 else None
 
 
-def agreeing() -> ImageData:
+class Residual(nn.Module):
+    """An addition of vectors, whose operands cannot be int16 where it is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 16))
+        self.second = nn.Linear(16, 16)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.first(x))
+        answer: torch.Tensor = self.last(torch.relu(y + self.second(y)))
+        return answer
+
+
+def residual(classes: int, channels: int) -> nn.Module:
+    """A student by its name."""
+    return Residual()
+
+
+def agreeing(student: nn.Module | None = None) -> ImageData:
     """Validation labels are what the float student answers, just so: it knows all, and int8 only some."""
     data = together.data()
     torch.manual_seed(0)
-    net = GraphNet(float_graph(network().eval(), data.image_shape, data.labels))
+    net = GraphNet(float_graph((student or network()).eval(), data.image_shape, data.labels))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2000, *data.image_shape)).astype(np.uint8)
     logits = np.sort(evaluate.logits(net, images), 1)
@@ -59,7 +80,7 @@ def test_named_layers_are_int16_and_told(tmp_path: Path) -> None:
     integer, told = built(recipe, tmp_path)
     assert told is not None and told.chosen_by == "name" and told.layers == ("0",)
     wide = [name for name in integer.activations() if integer.tensors[name].dtype == "int16"]
-    assert list(told.tensors) == wide and len(wide) == 3
+    assert list(told.tensors) == wide and len(wide) == 3 and told.activations == len(integer.activations())
     assert inexact(integer) == () and "int16, by name: 0; validation accuracy" in told.why
     again, found = built(recipe, tmp_path)  # kept, with what is told
     assert serial.to_bytes(again) == serial.to_bytes(integer) and found == told
@@ -82,6 +103,18 @@ def test_auto_takes_layers_until_the_loss_is_small(tmp_path: Path) -> None:
     assert falling == sorted(falling, reverse=True)
     assert all(step.accuracy < 0.98 for step in told.steps[:-1])  # it stops where accuracy suffices
     assert inexact(integer) == () and told.why.startswith("int16, because int8 costs ")
+
+
+def test_auto_leaves_out_layers_that_cannot_be_int16_alone(tmp_path: Path) -> None:
+    """Operands of an addition of vectors that is int8 cannot be int16."""
+    torch.manual_seed(0)
+    data = agreeing(Residual())
+    keys = {"student.spec": "tests.test_widening:residual", "quantise.epochs": 0, "quantise.percentile": 75.0}
+    recipe = small(**keys, **{"quantise.int16": "auto", "quantise.int16_loss": 0.0})
+    integer, told = built(recipe, tmp_path, data)
+    assert told is not None and told.layers[0] == "add" and inexact(integer) == ()
+    with pytest.raises(UnsupportedOpError, match="only images can"):
+        built(small(**keys, **{"quantise.int16": ("second",)}), tmp_path, data)
 
 
 @pytest.mark.parametrize(

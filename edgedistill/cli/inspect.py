@@ -63,7 +63,7 @@ def inspect(
                 "arena_bytes": memory.peak,
                 "arena_lower_bound_bytes": memory.lower_bound,
                 "flash": _flash(built),
-                "int16": [n for n in graph.activations() if graph.tensors[n].dtype == "int16"],
+                "int16": graph.int16_activations(),
                 "arena": [asdict(placement) for placement in memory.tensors],
                 "ops": [
                     {"kind": op.kind, "name": op.name, "inputs": op.inputs, "outputs": op.outputs}

@@ -90,5 +90,5 @@ NO_INT16: Mapping[str, str] = MappingProxyType(
 
 def exportable(formats: Sequence[F], graph: Graph) -> tuple[F, ...]:
     """Those of ``formats`` that can hold ``graph``."""
-    wide = any(graph.tensors[name].dtype == "int16" for name in graph.activations())
-    return tuple(name for name in formats if not (wide and name in NO_INT16))
+    lacking = NO_INT16 if graph.int16_activations() else ()
+    return tuple(name for name in formats if name not in lacking)

@@ -45,7 +45,7 @@ def to_bytes(graph: Graph, meta: Metadata, form: Form = "qlinear") -> bytes:
     from edgedistill.export import onnx_float, onnx_qlinear
     from edgedistill.export.onnx_emitter import Emitter
 
-    if form == "qdq" and graph.is_integer and any(map(graph.is_int16, graph.ops)):
+    if form == "qdq" and graph.int16_activations():
         raise UnsupportedOpError(
             "the QDQ form cannot hold int16 activations exactly",
             where=graph.name,

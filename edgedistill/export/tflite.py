@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from edgedistill.errors import OutputError
 from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.export.tflite_functions import print_table
-from edgedistill.export.tflite_int16 import print_int16, print_quantize
+from edgedistill.export.tflite_int16 import print_int16
 from edgedistill.export.tflite_metadata import METADATA_NAME, append_labels, model_metadata
 from edgedistill.export.tflite_printer import Printer
 from edgedistill.ir.graph import Graph, Op
@@ -42,7 +42,7 @@ def to_bytes(graph: Graph, meta: Metadata, *, io: Io = "int8") -> bytes:
     wrap = graph.is_integer and io != "int8"
     inputs = {name: _enter(printer, name, io) if wrap else printer.index(name) for name in graph.inputs}
     for op in graph.ops:
-        wide = printer.integer and graph.is_int16(op) and op.kind != "QUANTIZE"
+        wide = graph.is_int16(op) and op.kind != "RESHAPE"  # which is the same for every type
         (print_int16 if wide else PRINTERS[op.kind])(printer, op)
     outputs = {name: _leave(printer, name, io) if wrap else printer.index(name) for name in graph.outputs}
     printer.writer.metadata(METADATA_NAME, model_metadata(graph, meta))
@@ -107,25 +107,16 @@ def _leave(p: Printer, name: str, io: Io) -> int:
     return outside
 
 
-def _window(p: Printer, op: Op, attrs: Conv2D | DepthwiseConv2D, options: Any) -> None:
-    weights = p.graph.tensors[op.inputs[1]]
-    kernel = (weights.shape[1], weights.shape[2])
-    x, options.padding = p.padded(op.inputs[0], attrs.pads, kernel, attrs.stride)
-    options.strideH, options.strideW = attrs.stride
-    options.dilationHFactor = options.dilationWFactor = 1
-    p.emit(op.kind, [x, *map(p.index, op.inputs[1:])], p.index(op.outputs[0]), options)
-
-
 def _conv(p: Printer, op: Op) -> None:
     assert isinstance(op.attrs, Conv2D)
-    _window(p, op, op.attrs, p.options("Conv2DOptions", op.attrs.act))
+    p.window(op, op.attrs, p.options("Conv2DOptions", op.attrs.act))
 
 
 def _depthwise(p: Printer, op: Op) -> None:
     assert isinstance(op.attrs, DepthwiseConv2D)
     options = p.options("DepthwiseConv2DOptions", op.attrs.act)
     options.depthMultiplier = 1
-    _window(p, op, op.attrs, options)
+    p.window(op, op.attrs, options)
 
 
 def _dense(p: Printer, op: Op) -> None:
@@ -188,5 +179,4 @@ PRINTERS: Mapping[str, Callable[[Printer, Op], None]] = {
     "CONCATENATION": _concat,
     "RESHAPE": _reshape,
     "TABLE": print_table,
-    "QUANTIZE": print_quantize,
 }

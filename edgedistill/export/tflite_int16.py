@@ -8,12 +8,13 @@ int16 operators: LiteRT runs these in its builtin kernels, which have the same b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from edgedistill.export.tflite_printer import Printer
 from edgedistill.ir.graph import Op
-from edgedistill.ir.ops import Add, Conv2D, DepthwiseConv2D, FullyConnected, Reshape
+from edgedistill.ir.ops import Add, Conv2D, DepthwiseConv2D, FullyConnected, Quantize
 
 # The lowest version that an interpreter must know (tensorflow/lite/tools/versioning/op_version.cc).
 VERSIONS: Mapping[str, int] = {
@@ -21,46 +22,32 @@ VERSIONS: Mapping[str, int] = {
     "DEPTHWISE_CONV_2D": 5,
     "ADD": 3,
     "QUANTIZE": 2,
-    "PAD": 3,
-    "RESHAPE": 1,
 }
 
 
-def print_quantize(p: Printer, op: Op) -> None:
-    """QUANTIZE between int8 and int16."""
-    version = VERSIONS["QUANTIZE"]
-    p.emit("QUANTIZE", [p.index(op.inputs[0])], p.index(op.outputs[0]), p.options("QuantizeOptions"), version)
-
-
 def print_int16(p: Printer, op: Op) -> None:
-    """Any other operator of INT16_KINDS that moves or computes int16."""
+    """An operator that computes with int16, or turns it into int8 or back."""
     match op.attrs:
-        case Conv2D() | DepthwiseConv2D():
-            _window(p, op, op.attrs)
+        case Quantize():
+            _plain(p, op, p.options("QuantizeOptions"))
+        case Conv2D(act=act):
+            p.window(op, op.attrs, p.options("Conv2DOptions", act), _bias(p, op), VERSIONS[op.kind])
+        case DepthwiseConv2D(act=act):
+            options = p.options("DepthwiseConv2DOptions", act)
+            options.depthMultiplier = 1
+            p.window(op, op.attrs, options, _bias(p, op), VERSIONS[op.kind])
         case FullyConnected():
             _dense(p, op, op.attrs)
         case Add(act):
             options = p.options("AddOptions", act)
             options.potScaleInt16 = False
-            p.emit(op.kind, [*map(p.index, op.inputs)], p.index(op.outputs[0]), options, VERSIONS["ADD"])
-        case Reshape():
-            y = op.outputs[0]
-            _reshape(p, p.index(op.inputs[0]), p.index(y), y, p.graph.tensors[y].shape)
+            _plain(p, op, options)
         case _:
             raise AssertionError(f"{op.name}: {op.kind} on int16")
 
 
-def _window(p: Printer, op: Op, attrs: Conv2D | DepthwiseConv2D) -> None:
-    weights = p.graph.tensors[op.inputs[1]]
-    x, padding = p.padded(op.inputs[0], attrs.pads, (weights.shape[1], weights.shape[2]), attrs.stride)
-    options = p.options("Conv2DOptions" if isinstance(attrs, Conv2D) else "DepthwiseConv2DOptions", attrs.act)
-    if isinstance(attrs, DepthwiseConv2D):
-        options.depthMultiplier = 1
-    options.padding = padding
-    options.strideH, options.strideW = attrs.stride
-    options.dilationHFactor = options.dilationWFactor = 1
-    inputs = [x, p.index(op.inputs[1]), _bias(p, op)]
-    p.emit(op.kind, inputs, p.index(op.outputs[0]), options, VERSIONS[op.kind])
+def _plain(p: Printer, op: Op, options: Any) -> None:
+    p.emit(op.kind, [*map(p.index, op.inputs)], p.index(op.outputs[0]), options, VERSIONS[op.kind])
 
 
 def _dense(p: Printer, op: Op, attrs: FullyConnected) -> None:
@@ -90,4 +77,4 @@ def _reshape(p: Printer, x: int, y: int, name: str, shape: tuple[int, ...]) -> N
     wanted = np.array([-1, *shape[1:]], np.int32)
     options = p.options("ReshapeOptions")
     options.newShape = wanted
-    p.emit("RESHAPE", [x, p.constant(f"{name}/shape", wanted)], y, options, VERSIONS["RESHAPE"])
+    p.emit("RESHAPE", [x, p.constant(f"{name}/shape", wanted)], y, options)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgedistill.export.tflite_flatbuffer import ModelWriter
 from edgedistill.ir.graph import Graph, Op, QParams
-from edgedistill.ir.ops import Act, Pads, Pair
+from edgedistill.ir.ops import Act, Conv2D, DepthwiseConv2D, Pads, Pair
 
 # Kind -> (float32 version, int8 version): the lowest that an interpreter must know
 # (tensorflow/lite/tools/versioning/op_version.cc). Kinds not listed are version 1.
@@ -86,6 +86,24 @@ class Printer:
     def emit_op(self, op: Op, options: Any = None) -> None:
         """The operator as it stands: same inputs, same output."""
         self.emit(op.kind, [self.index(x) for x in op.inputs], self.index(op.outputs[0]), options)
+
+    def window(
+        self,
+        op: Op,
+        attrs: Conv2D | DepthwiseConv2D,
+        options: Any,
+        bias: int | None = None,
+        version: int | None = None,
+    ) -> None:
+        """A convolution; ``bias``: instead of its own."""
+        weights = self.graph.tensors[op.inputs[1]]
+        kernel = (weights.shape[1], weights.shape[2])
+        x, options.padding = self.padded(op.inputs[0], attrs.pads, kernel, attrs.stride)
+        options.strideH, options.strideW = attrs.stride
+        options.dilationHFactor = options.dilationWFactor = 1
+        w = self.index(op.inputs[1])
+        inputs = [x, w, self.index(op.inputs[2]) if bias is None else bias]
+        self.emit(op.kind, inputs, self.index(op.outputs[0]), options, version)
 
     def options(self, name: str, act: Act = "none") -> Any:
         """An options object of the schema, its fused activation set where it has one."""

@@ -103,6 +103,10 @@ class Graph:
         """Whether an operator computes in the 16x8 scheme: what it writes, or reads, is int16."""
         return any(self.tensors[name].dtype == "int16" for name in (*op.inputs, *op.outputs))
 
+    def int16_activations(self) -> tuple[str, ...]:
+        """Those of ``activations`` that are int16."""
+        return tuple(name for name in self.activations() if self.tensors[name].dtype == "int16")
+
     def replace(self, **changes: Any) -> Graph:
         """A new graph with some fields changed."""
         return replace(self, **changes)

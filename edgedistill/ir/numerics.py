@@ -189,13 +189,17 @@ def odd_ratio_mul(s_a: Scale, s_b: Scale, s_y: Scale) -> tuple[int, int] | None:
 
 
 def snap_add(
-    s_a: Scale, s_b: Scale, s_y: Scale, largest_s_y: Scale | None = None
+    s_a: Scale,
+    s_b: Scale,
+    s_y: Scale,
+    largest_s_y: Scale | None = None,
+    largest_s_b: Scale | None = None,
 ) -> tuple[np.float32, np.float32]:
     """``(s_b, s_y)``: the nearest scales, never finer than wished, that make ADD exact; ``s_a`` stays.
 
     ``s_y = s_a * q / p_a`` and ``s_b = s_y * p_b / q`` with q = 255 (1023 where s_a is over 255 times finer
     than s_y) and ratios below 8. Only where s_a is over 1023 times finer than the others do they shrink.
-    ``largest_s_y`` bounds s_y from above instead, as a RELU6 does (``6 / 255``).
+    ``largest_s_y`` and ``largest_s_b`` bound them from above instead, as a RELU6 does (``6 / 255``).
     """
     a, b = float(s_a), float(s_b)
     q, largest = _DENOMINATOR, _MAX_P
@@ -210,6 +214,8 @@ def snap_add(
     snapped_y = np.float32(a * q / p_a)
     ratio_b = q * b / float(snapped_y)
     p_b = min(max(math.ceil(ratio_b * (1 - _IDEMPOTENT)), 1), largest)
+    if largest_s_b is not None:
+        p_b = max(min(p_b, math.floor(q * float(largest_s_b) / float(snapped_y) * (1 + _ROUNDING))), 1)
     return np.float32(float(snapped_y) * p_b / q), snapped_y
 
 

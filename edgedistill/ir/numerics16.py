@@ -7,7 +7,8 @@ point 0, weights int8 per output channel. What LiteRT 2.3 was measured to comput
 
 - CONV_2D and DEPTHWISE_CONV_2D with an int64 bias: an int64 sum, times the multiplier of family D
   rounded to 15 bits, shifted with one rounding, half towards plus infinity (TFLite's
-  MultiplyByQuantizedMultiplier for int64). This is the rule here: ``requantise_16``.
+  MultiplyByQuantizedMultiplier for int64). This is the rule here: ``requantise_16``. LiteRT narrows
+  the product to int32 before it saturates: past that it wraps, which ``verify.inexact`` tells.
 - CONV_2D with an int32 bias keeps 31 bits of the multiplier (off by 1 in one of 7 values), and
   FULLY_CONNECTED differs as often, whatever its bias: neither is used. A fully connected layer is
   printed as a 1x1 convolution.
@@ -36,6 +37,8 @@ MAX_SUM = 2**38
 """Sums below this times a 15-bit multiplier are exact in float64."""
 MAX_MULTIPLIER = 128.0
 """TFLite's multiplier of an int64 sum asserts a left shift below 8."""
+MAX_STEPS = 2**31
+"""TFLite narrows the product to int32 before it saturates, so larger ones would wrap around."""
 
 _WHOLE = 1e-6  # a few float32 roundings of a ratio of scales
 

@@ -31,7 +31,7 @@ def text(graph: Graph) -> str:
         for row in rows
     ]
     kind = "int8" if graph.is_integer else "float32"
-    wide = sum(graph.tensors[name].dtype == "int16" for name in graph.activations())
+    wide = len(graph.int16_activations())
     kind += f" with {wide} tensors in int16" if wide else ""
     summary = f"{graph.name}: {kind}, {len(graph.ops)} operators, {plan.parameters(graph):,} parameters"
     totals = (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgedistill.ir import numerics, numerics16, ops
 from edgedistill.ir.graph import Graph, Op, QParams, Tensor
@@ -97,8 +98,9 @@ def dtypes(graph: Graph, op: Op) -> str | None:
     constants = _constants(graph, op)
     activations = _activations(graph, op)
     wide = graph.is_integer and graph.is_int16(op)
-    if wide and isinstance(op.attrs, ops.Quantize):
-        return None if activations[0].dtype != activations[1].dtype else "both sides are int16"
+    if graph.is_integer and isinstance(op.attrs, ops.Quantize):
+        sides = [tensor.dtype for tensor in activations]
+        return None if sorted(sides) == ["int16", "int8"] else f"its sides are {' and '.join(sides)}"
     if wide and not isinstance(op.attrs, INT16_KINDS):
         return "there is no such operator on int16"
     for tensor in (*activations, *constants):
@@ -264,7 +266,8 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
     reasons = []
     if isinstance(attrs, _WEIGHTED):
         q_x, q_w = _quant(graph, op.inputs[0]), _quant(graph, op.inputs[1])
-        worst = _largest_sum(graph, op, max(127 - q_x.zero_point, 128 + q_x.zero_point))
+        furthest = max(127 - q_x.zero_point, 128 + q_x.zero_point)
+        worst = int(_largest_sums(graph, op, furthest).max(initial=0))
         if worst >= 2**31:
             reasons.append(f"the accumulator may reach {worst}, past int32: such values are undefined")
         largest = float(numerics.multiplier(q_x.scale, q_w.scale, q_y.scale).max())
@@ -278,25 +281,35 @@ def _reasons(graph: Graph, op: Op) -> list[str]:
 def _reasons_int16(graph: Graph, op: Op) -> list[str]:
     if not isinstance(op.attrs, _WEIGHTED):
         return []
-    q_x, q_w, q_y = (_quant(graph, name) for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    steps = int((_largest_sums(graph, op, 2**15) * _multipliers_16(graph, op)).max(initial=0))
+    narrowed = f"the output may reach {steps} steps before saturation: LiteRT narrows it to int32 first"
+    return past_int16(graph, op) + ([narrowed] if steps >= numerics16.MAX_STEPS else [])
+
+
+def past_int16(graph: Graph, op: Op) -> list[str]:
+    """Why the rule of ``numerics16`` does not cover a weighted operator on int16."""
+    worst = int(_largest_sums(graph, op, 2**15).max(initial=0))
+    largest = float(_multipliers_16(graph, op).max())
     reasons = []
-    worst = _largest_sum(graph, op, 2**15)
     if worst >= numerics16.MAX_SUM:
         reasons.append(f"the sum may reach {worst}, past 2**38, where a 15-bit multiplier is no longer exact")
-    largest = float(numerics16.multiplier_16(q_x.scale, q_w.scale, q_y.scale).max())
     if largest >= numerics16.MAX_MULTIPLIER:
         reasons.append(f"multiplier {largest:.0f} >= 128: LiteRT shifts int64 sums by less")
     return reasons
 
 
-def _largest_sum(graph: Graph, op: Op, furthest: int) -> int:
-    """What ``sum(x * w) + b`` may reach in any channel for inputs of magnitude ``furthest``."""
+def _multipliers_16(graph: Graph, op: Op) -> NDArray[np.float64]:
+    return numerics16.multiplier_16(*(_quant(graph, n).scale for n in (*op.inputs[:2], op.outputs[0])))
+
+
+def _largest_sums(graph: Graph, op: Op, furthest: int) -> NDArray[np.int64]:
+    """What ``sum(x * w) + b`` may reach, by channel [C], for inputs of magnitude ``furthest``."""
     w, b = _constants(graph, op)
     assert w.data is not None and b.data is not None
     axis = 3 if isinstance(op.attrs, ops.DepthwiseConv2D) else 0
     channels_last = np.moveaxis(w.data.astype(np.int64), axis, -1)
     sums = np.abs(channels_last).reshape(-1, channels_last.shape[-1]).sum(0) * furthest
-    return int((sums + np.abs(b.data.astype(np.int64))).max(initial=0))
+    return np.asarray(sums + np.abs(b.data.astype(np.int64)), np.int64)
 
 
 class _WrongInputs(Exception):

@@ -9,7 +9,7 @@ training, and held, so training sees exactly the arithmetic that is deployed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,7 @@ INPUT_QPARAMS = QParams(np.array([1 / 64], np.float32), 0)
 _BINARY = (ops.Add, ops.Mul)
 _MOVES = (ops.MaxPool2D, ops.Reshape, ops.Concat)
 _SAME = 1e-6  # of a ratio of scales
+_RELU6 = 6 / 255  # the largest scale of a RELU6
 LEAST_RANGE = 1e-3  # a dead tensor still needs a scale
 
 
@@ -163,12 +164,15 @@ def _shared(
         else:
             low = min(float(chosen[n].scale[0]) * (-128 - chosen[n].zero_point) for n in members)
             high = max(float(chosen[n].scale[0]) * (127 - chosen[n].zero_point) for n in members)
-            acts = {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in members} - {
-                "none"
-            }
+            acts = _acts(graph, members) - {"none"}
             shared = qparams_of(low, high, "relu6" if "relu6" in acts else "relu" if acts else "none")
         result.update(dict.fromkeys(members, shared))
     return result
+
+
+def _acts(graph: Graph, group: Collection[str]) -> set[str]:
+    """What the operators end in that write activations of a group."""
+    return {getattr(op.attrs, "act", "none") for op in graph.ops if op.outputs[0] in group}
 
 
 def _scaled(q: QParams, scale: np.float32) -> QParams:
@@ -217,9 +221,13 @@ def snapped(
             y = op.outputs[0]
             a, b = op.inputs if op.inputs[1] not in fixed else op.inputs[::-1]
             assert b not in fixed or a == b, f"{op.name}: both operands are bound"
-            snap = snap_add if isinstance(op.attrs, ops.Add) else snap_mul
-            largest = 6 / 255 if op.attrs.act == "relu6" else None
-            s_b, s_y = snap(chosen[a].scale[0], chosen[b].scale[0], chosen[y].scale[0], largest)
+            s_a, s_b, s_y = (chosen[name].scale[0] for name in (a, b, y))
+            largest_y = _RELU6 if op.attrs.act == "relu6" else None
+            if isinstance(op.attrs, ops.Add):
+                largest_b = _RELU6 if "relu6" in _acts(graph, groups[b]) else None
+                s_b, s_y = snap_add(s_a, s_b, s_y, largest_y, largest_b)
+            else:
+                s_b, s_y = snap_mul(s_a, s_b, s_y, largest_y)
             for name, scale in ((b, s_b), (y, s_y)):
                 chosen.update(dict.fromkeys(groups[name], _scaled(chosen[name], scale)))
             fixed.update((*groups[a], *groups[b], *groups[y]))
@@ -271,8 +279,8 @@ def _tie(
         chosen.update({name: _scaled(chosen[name], np.float32(u)) for name in members})
     for name in narrow:
         ratio = float(chosen[name].scale[0]) / u
-        acts = {getattr(o.attrs, "act", "none") for o in graph.ops if set(o.outputs) & set(groups[name])}
-        times = math.floor(ratio * (1 + _SAME)) if "relu6" in acts else math.ceil(ratio * (1 - _SAME))
+        bounded = "relu6" in _acts(graph, groups[name])
+        times = math.floor(ratio * (1 + _SAME)) if bounded else math.ceil(ratio * (1 - _SAME))
         if times < 1 or (name in fixed and abs(ratio / times - 1) > _SAME):
             raise UnsupportedOpError(
                 f"the int8 scale of {name!r} is no multiple of the int16 scale of its addition",

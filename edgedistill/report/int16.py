@@ -10,7 +10,7 @@ def sentences(record: BuildRecord) -> tuple[str, ...]:
     made = record.int16
     if made is None:
         return ()
-    size = f" ({len(made.tensors)} of {len(record.graph.arena)} tensors)" if made.tensors else ""
+    size = f" ({len(made.tensors)} of {made.activations} tensors)" if made.tensors else ""
     steps = (
         f"with {step.layer} in int16, too: {step.accuracy:.2%}, {step.divergence:.2e} nats from float32"
         for step in made.steps

@@ -1,5 +1,6 @@
 """int16 in the runtimes: LiteRT in all its kernels and ONNX Runtime at all levels, every value inside too."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,38 @@ def test_one_layer_of_any_size_and_scale(kind: str, seed: int, channels: int, ac
     expected = run(graph, {"x8": x}, keep=True)
     same(LiteRt(tflite.to_bytes(graph, META)), graph, expected, x)
     same(Ort(onnx.to_bytes(graph, META)), graph, expected, x)
+
+
+def one_weight(bias: int) -> Graph:
+    """A multiplier of 1 and a weight of 127: the result is the sum, 32767 * 127 and the bias at most."""
+    graph = layer("dense", 0, 1, "none", 0)
+    one, x, out = (
+        QParams(np.ones(1, np.float32), 0, axis, bits) for axis, bits in ((0, 8), (None, 16), (None, 16))
+    )
+    parts = {
+        "x8": replace(graph.tensors["x8"], quant=QParams(np.array([257], np.float32), -128)),
+        "x": replace(graph.tensors["x"], quant=x),
+        "w": Tensor("w", (1, 1), "int8", one, np.full((1, 1), 127, np.int8)),
+        "b": Tensor("b", (1,), "int32", one, np.full(1, bias, np.int32)),
+        "y": Tensor("y", (1, 1), "int16", out),
+        "y8": Tensor("y8", (1, 1), "int8", QParams(np.ones(1, np.float32), 0)),
+    }
+    return graph.with_tensors(*parts.values())
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_results_past_int32_wrap_in_litert_and_are_inexact(over: bool) -> None:
+    bias = 2**31 - 1 - (0 if over else 2**15 * 127)
+    graph = one_weight(bias)
+    check(graph)
+    found = [why for _, why in inexact(graph) if "LiteRT narrows it to int32 first" in why]
+    assert len(found) == over and all(str(bias + 2**15 * 127) in why for why in found)
+    pixels = np.array([[-128], [127]], np.int8)
+    right = run(graph, {"x8": pixels})["y8"]
+    assert right.tolist() == [[127], [127]]
+    litert = LiteRt(tflite.to_bytes(graph, META)).run(pixels)
+    assert litert.tolist() == ([[127], [-128]] if over else [[127], [127]])
+    np.testing.assert_array_equal(Ort(onnx.to_bytes(graph, META)).run(pixels), right)
 
 
 def test_digits_are_as_wide_as_float32_allows() -> None:

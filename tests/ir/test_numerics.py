@@ -163,6 +163,9 @@ def test_snapped_product_has_an_odd_ratio(s_a: np.float32, s_b: np.float32, s_y:
 @given(st.floats(2.0**-12, 0.125, width=32).map(np.float32), scales, st.floats(1e-3, 6 / 255))
 def test_snapping_can_end_at_six(s_a: np.float32, s_b: np.float32, s_y: float) -> None:
     limit = 6 / 255
+    ends = np.float32(min(float(s_b), limit))
+    b, y = n.snap_add(s_a, ends, np.float32(s_y), None, limit)
+    assert n.odd_ratio(s_a, b, y) is not None and b <= limit * (1 + 2e-7)
     b, y = n.snap_add(s_a, s_b, np.float32(s_y), limit)
     assert n.odd_ratio(s_a, b, y) is not None and y <= limit * (1 + 2e-7)
     b, y = n.snap_mul(s_a, s_b, np.float32(s_y), limit)

@@ -124,6 +124,18 @@ BROKEN: tuple[tuple[str, str, str, Callable[[Graph], Graph]], ...] = (
     (
         "dtypes",
         "int16",
+        "its sides are int8 and int8",
+        lambda g: tensor(g, g.ops[1].outputs[0], dtype="int8"),
+    ),
+    (
+        "dtypes",
+        "int16",
+        "its sides are int8 and float32",
+        lambda g: tensor(g, g.ops[1].outputs[0], dtype="float32"),
+    ),
+    (
+        "dtypes",
+        "int16",
         "no such operator on int16",
         lambda g: op(g, 2, attrs=ops.Mul(), inputs=(g.ops[2].inputs[0],) * 2),
     ),

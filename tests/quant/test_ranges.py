@@ -1,6 +1,7 @@
 """Scales obey the rules wherever additions, gates, moves and ReLU6 meet."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +33,27 @@ def test_every_rule_holds_where_operators_meet() -> None:
     real = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32) * 5
     integer = to_integer(graph, choose(graph, observe(graph, real, 100)))  # to_integer checks every rule
     assert inexact(integer) == ()
+
+
+class Saturated(nn.Module):
+    """A sum whose operands end in ReLU6, one of them after a maximum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.c(x) + F.relu6(self.a(x))
+        z: Tensor = y + F.max_pool2d(F.relu6(self.b(x)), 1)
+        return z.mean((2, 3))
+
+
+@pytest.mark.parametrize("largest", [1.0, 6.0, 7.0, 8.9, 40.0])
+def test_a_relu6_that_is_added_ends_at_six(largest: float) -> None:
+    torch.manual_seed(0)
+    graph = separate_fixed_operands(simplify(trace(Saturated(), (8, 8, 3))))
+    ends = {op.outputs[0]: (0.0 if op.attrs.kind != "ADD" else -largest, largest) for op in graph.ops}
+    assert inexact(to_integer(graph, choose(graph, ends))) == ()  # to_integer checks every rule
 
 
 def test_ranges_cut_outliers() -> None:

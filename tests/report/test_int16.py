@@ -10,6 +10,7 @@ def test_the_reason_comes_first_then_each_layer(record: BuildRecord) -> None:
         chosen_by="auto",
         layers=("a",),
         tensors=("x", "y"),
+        activations=7,
         why="int16, because of this",
         student_float=0.9,
         student_int8=0.7,
@@ -18,7 +19,7 @@ def test_the_reason_comes_first_then_each_layer(record: BuildRecord) -> None:
     )
     assert sentences(record) == ()
     first, second = sentences(record.model_copy(update={"int16": made}))
-    assert first.startswith("int16, because of this (2 of ")
+    assert first.startswith("int16, because of this (2 of 7 tensors)")
     assert second == "with a in int16, too: 88.00%, 1.00e-02 nats from float32"
     page = render(record.model_copy(update={"int16": made}))
     assert "Activations in int16" in page and first in page and second in page

@@ -46,30 +46,27 @@ def _quantise(graph: Graph, op: Op, site: Site, count: int) -> Printed:
 
 
 def _weighted(graph: Graph, op: Op, site: Site) -> Printed:
-    reasons = [why for name, why in verify.inexact(graph.replace(ops=(op,))) if name == op.name]
+    reasons = verify.past_int16(graph, op)
     if reasons:
         raise InputError(reasons[0], where=f"{graph.name}: {op.name}", fix="leave it out of quantise.int16")
-    depthwise = isinstance(op.attrs, ops.DepthwiseConv2D)
-    kind = "depthwise16" if depthwise else "conv16"
+    kind = "depthwise16" if isinstance(op.attrs, ops.DepthwiseConv2D) else "conv16"
     fields = {
         "weights": f"{site.prefix}_weights",
         "channels": f"{site.prefix}_channels",
         **_sizes(graph, op),
     }
-    if not depthwise:
-        fields["out_channels"] = graph.tensors[op.outputs[0]].shape[-1]
     x, y = (_address(graph, name, site) for name in (op.inputs[0], op.outputs[0]))
     return Printed(
         text.bytes_array(f"{site.prefix}_weights", layout.rows(graph, op))
         + _channels(graph, op, site)
-        + text.structure(f"edge_{kind}_t", site.prefix, fields),
+        + text.structure("edge_window16_t", site.prefix, fields),
         f"edge_{kind}(&{site.prefix}, {x}, {y});",
         (kind,),
     )
 
 
 def _sizes(graph: Graph, op: Op) -> Mapping[str, int | str]:
-    """The fields that both kinds have; a fully connected layer is one position of 1x1."""
+    """Sizes, strides, pads and limits; a fully connected layer is one position of 1x1."""
     x, w, y = (graph.tensors[name].shape for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
     attrs = op.attrs
     stride, pads = (1, 1), (0, 0, 0, 0)
@@ -81,7 +78,7 @@ def _sizes(graph: Graph, op: Op) -> Mapping[str, int | str]:
     low, high = numerics16.limits_16(layout.quant(graph, op.outputs[0]), getattr(attrs, "act", "none"))
     return {
         **dict(zip(("in_height", "in_width", "in_channels"), x[1:], strict=True)),
-        **dict(zip(("out_height", "out_width"), y[1:3], strict=True)),
+        **dict(zip(("out_height", "out_width", "out_channels"), y[1:], strict=True)),
         **dict(zip(("kernel_height", "kernel_width"), w[1:3], strict=True)),
         **dict(zip(("stride_height", "stride_width"), stride, strict=True)),
         "pad_top": pads[0],

@@ -180,13 +180,12 @@ def _steps(graph: Graph, arena: ArenaPlan, family: Family) -> list[tuple[Step, P
         scratch = f"memory + {offsets[step.scratch_name]}" if step.scratch else "NULL"
         site = Site(address, scratch, f"op{i}", family)
         last = step.ops[-1]
-        if last.kind not in OPERATORS and not graph.is_int16(last):
+        printer = print_int16 if graph.is_int16(last) else OPERATORS.get(last.kind)
+        if printer is None:
             lacking.append(f"{last.name} ({last.kind}): there is no kernel for it")
             continue
         try:
-            found.append(
-                (step, (print_int16 if graph.is_int16(last) else OPERATORS[last.kind])(graph, step, site))
-            )
+            found.append((step, printer(graph, step, site)))
         except InputError as error:
             lacking.append(f"{last.name} ({last.kind}): {error.what}")
     if lacking:

@@ -11,7 +11,7 @@ from edgedistill.export import c
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family, run
 from tests.export.c.compiled import ARM, ARM_VARIANTS, HERE, VARIANTS, Machine, outputs
-from tests.export.test_int16 import inputs, layer
+from tests.export.test_int16 import inputs, layer, one_weight
 from tests.int16_graphs import mixed, tail
 
 
@@ -49,6 +49,11 @@ def test_the_largest_sums_do_not_overflow(tmp_path: Path) -> None:
     acc = 4000 * 127 * 257 * 255
     assert acc > 2**33
     answered([net], tmp_path, VARIANTS["dsp"], "F", HERE)
+
+
+def test_results_past_int32_saturate(tmp_path: Path) -> None:
+    """LiteRT alone is told as inexact there."""
+    answered([one_weight(2**31 - 1)], tmp_path, VARIANTS["portable"], "F", HERE)
 
 
 def test_sums_past_two_to_the_38_are_refused() -> None:

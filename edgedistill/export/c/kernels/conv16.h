@@ -1,15 +1,4 @@
-/* CONV_2D and FULLY_CONNECTED on int16: padding is zero, so windows are cut where they leave the input. */
-
-typedef struct {
-    const int8_t *weights; /* [out_channels][kernel_height][kernel_width][in_channels] */
-    const edge_channel16_t *channels;
-    int32_t in_height, in_width, in_channels;
-    int32_t out_height, out_width, out_channels;
-    int32_t kernel_height, kernel_width;
-    int32_t stride_height, stride_width;
-    int32_t pad_top, pad_left;
-    int32_t low, high;
-} edge_conv16_t;
+/* CONV_2D and FULLY_CONNECTED on int16. */
 
 /* At most 512 products, whose sum stays within int32: 512 * 127 * 2**15 < 2**31. */
 static inline int32_t edge_products16(const int16_t *x, const int8_t *w, int32_t count)
@@ -42,24 +31,21 @@ static int64_t edge_dot16(const int16_t *x, const int8_t *w, int32_t count)
     return sum + edge_products16(x, w, count);
 }
 
-static void edge_conv16(const edge_conv16_t *c, const int16_t *x, int16_t *y)
+static void edge_conv16(const edge_window16_t *c, const int16_t *x, int16_t *y)
 {
     const int32_t pitch = c->kernel_width * c->in_channels;
     int32_t row, column, k, i;
     for (row = 0; row < c->out_height; row++) {
-        const int32_t top = row * c->stride_height - c->pad_top;
-        const int32_t first = edge_most(-top, 0);
-        const int32_t end = edge_least(c->kernel_height, c->in_height - top);
+        const edge_span16_t v = edge_span16(row * c->stride_height - c->pad_top, c->kernel_height, c->in_height);
         for (column = 0; column < c->out_width; column++) {
-            const int32_t left = column * c->stride_width - c->pad_left;
-            const int32_t from = edge_most(-left, 0);
-            const int32_t count = (edge_least(c->kernel_width, c->in_width - left) - from) * c->in_channels;
+            const edge_span16_t h = edge_span16(column * c->stride_width - c->pad_left, c->kernel_width, c->in_width);
+            const int32_t count = (h.end - h.first) * c->in_channels;
             const int8_t *w = c->weights;
             for (k = 0; k < c->out_channels; k++) {
                 int64_t acc = c->channels[k].bias;
-                for (i = first; i < end && count > 0; i++) {
-                    acc += edge_dot16(x + ((top + i) * c->in_width + left + from) * c->in_channels,
-                                      w + i * pitch + from * c->in_channels, count);
+                for (i = v.first; i < v.end && count > 0; i++) {
+                    acc += edge_dot16(x + ((v.start + i) * c->in_width + h.start + h.first) * c->in_channels,
+                                      w + i * pitch + h.first * c->in_channels, count);
                 }
                 *y++ = edge_requantise16(acc, c->channels + k, c->low, c->high);
                 w += c->kernel_height * pitch;
