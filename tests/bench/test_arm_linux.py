@@ -141,6 +141,7 @@ def test_the_command(built: Path, linux: Linux) -> None:
         (("--cpu", "cortex-a76"), "say --on emulator"),
         (("--on", "emulator", "--target", "linux-x86_64"), "is a 64-bit Arm"),
         (("--on", "qemu-user", "--target", "cortex-m4"), "is a 64-bit Arm"),
+        (("--on", "emulator", "--target", "cortex-m4", "--cpu", "cortex-a76"), "chooses among 64-bit Arms"),
     ):
         wrong = run("bench", str(built), *arguments)
         assert wrong.exit_code == 2 and message in wrong.stderr.replace("\n", " "), wrong.stderr
