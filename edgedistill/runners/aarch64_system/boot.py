@@ -49,7 +49,7 @@ def run(
             where=where,
             fix=f"check that there is memory for it, and that {QEMU} knows this processor (-cpu help)",
         )
-    return job.read(ended.out, tasks, cpu=cpu, where=where)
+    return job.read(ended.out, tasks, count=True, cpu=cpu, where=where)
 
 
 def run_in_user_mode(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:
@@ -66,7 +66,8 @@ def run_in_user_mode(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tup
         emulator = (aarch64.QEMU, "-cpu", cpu, *variables, "-L", system.tree)
         arguments = (*emulator, python, "-B", guest.__file__, folder)
         ended = programs.run(arguments, seconds=BOOT_S + MODEL_S * len(tasks))
-    return job.read(ended.out + ended.err, tasks, cpu=cpu, where=f"{aarch64.QEMU} -cpu {cpu}")
+    said, where = ended.out + ended.err, f"{aarch64.QEMU} -cpu {cpu}"
+    return job.read(said, tasks, count=False, cpu=cpu, where=where)
 
 
 def pack(image: Path, system: Sysroot, folder: Path) -> None:
@@ -83,9 +84,8 @@ def pack(image: Path, system: Sysroot, folder: Path) -> None:
 
 def command(kernel: Path, image: Path, *, cpu: str, cores: int, image_bytes: int) -> tuple[str | Path, ...]:
     """QEMU's arguments: no disk, no network, a clock that advances a nanosecond an instruction."""
-    memory = max(
-        1024, 4 * image_bytes // _MIB + 512
-    )  # the image, its files (at most half of the memory), work
+    # the image, its files (at most half of the memory), work
+    memory = max(1024, 4 * image_bytes // _MIB + 512)
     return (
         QEMU,
         *("-M", "virt,gic-version=3", "-cpu", cpu, "-smp", str(cores), "-m", str(memory)),
