@@ -20,18 +20,16 @@ from edgedistill.runners.aarch64_system.sysroot import Sysroot
 
 QEMU = "qemu-system-aarch64"
 PACKAGE = "qemu-system-arm"  # Debian's and Ubuntu's name
-BOOT_S = 900  # for the system and its first model; an idle machine boots in 20 s
-MODEL_S = 60  # for each further one
+BOOT_S = 900  # for the system; an idle machine boots in 20 s
+MODEL_S = 60  # for each model
 _MIB = 2**20
 
 
-def run(
-    system: Sysroot, tasks: Sequence[Task], *, cpu: str, seconds: float | None = None
-) -> tuple[Counted, ...]:
+def run(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:
     """Boots once, counts every task, powers off.
 
     Raises:
-        GateError: QEMU fails or takes longer than ``seconds``, or a task fails.
+        GateError: QEMU fails or takes too long, or a task fails.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "job"
@@ -41,7 +39,7 @@ def run(
         pack(image, system, folder)
         cores = max(task.threads for task in tasks)
         arguments = command(system.kernel, image, cpu=cpu, cores=cores, image_bytes=image.stat().st_size)
-        ended = programs.run(arguments, seconds=seconds or BOOT_S + MODEL_S * len(tasks))
+        ended = programs.run(arguments, seconds=_most_seconds(tasks))
     where = f"{QEMU} -cpu {cpu}"
     if ended.code != 0:
         raise GateError(
@@ -65,9 +63,13 @@ def run_in_user_mode(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tup
         variables = ("-E", "PYTHONPATH=" + str(system.tree / "site"), "-E", "OPENBLAS_NUM_THREADS=1")
         emulator = (aarch64.QEMU, "-cpu", cpu, *variables, "-L", system.tree)
         arguments = (*emulator, python, "-B", guest.__file__, folder)
-        ended = programs.run(arguments, seconds=BOOT_S + MODEL_S * len(tasks))
+        ended = programs.run(arguments, seconds=_most_seconds(tasks))
     said, where = ended.out + ended.err, f"{aarch64.QEMU} -cpu {cpu}"
     return job.read(said, tasks, count=False, cpu=cpu, where=where)
+
+
+def _most_seconds(tasks: Sequence[Task]) -> float:
+    return BOOT_S + MODEL_S * len(tasks)
 
 
 def pack(image: Path, system: Sysroot, folder: Path) -> None:
