@@ -41,7 +41,9 @@ def on_npu(
         try:
             found = vela.estimate(ethos_u.to_bytes(graph, meta), device)
         except EdgeDistillError as error:  # the file for the processor is good all the same
-            reason = str(error)
+            reason = (
+                f"{error.what} ({error.fix})" if error.fix else error.what
+            )  # on one line, without folders
         else:
             if keep is not None:
                 (keep / VELA).write_bytes(found.tflite)
