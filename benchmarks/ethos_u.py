@@ -34,7 +34,7 @@ KEPT = ("cifar10-resnet8", "cifar10-datafree", "speech-commands-dscnn")
 
 
 def untrained(graph: Graph) -> Graph:
-    """Uniform random weights, -127 to 127, but for the constant kernels of means."""
+    """Uniform random weights, -127 to 126, but for the constant kernels of means."""
     rng = np.random.default_rng(0)
     new = []
     for op in graph.ops:

@@ -32,7 +32,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.read import read
 from edgedistill.recipe import no_c
-from edgedistill.record import Accuracy, Artifact, BuildRecord, Parity, PlannedFlash
+from edgedistill.record import Accuracy, Artifact, BuildRecord, Measurement, Parity, PlannedFlash
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners.cortex_m import board
 from edgedistill.sizing import fits
@@ -132,19 +132,20 @@ def compile_model(
         if graph.labels:
             (folder / "labels.txt").write_text("".join(f"{v}\n" for v in graph.labels), encoding="utf-8")
         seconds["export"] = time.perf_counter() - started
-        if planning is None:  # where C is printed, its own size is judged first
+        if planning is None:
             _fits_flash(folder, formats, target)
         reporter.stage("verify", f"{len(x)} random inputs in every runtime")
         started = time.perf_counter()
         proofs = parity(graph, folder, x, vectors.outputs, running)
-        flash = planning.result() if planning is not None else None
-        _fits_code(flash, target)
-        _fits_flash(folder, formats, target)
+        flash = None
+        if planning is not None:  # what C takes is judged before the size of other files
+            flash = planning.result()
+            _fits_code(flash, target)
+            _fits_flash(folder, formats, target)
         notes = (*loaded.notes, *_as_given(model, graph, x, vectors.outputs), *_inexact_notes(graph, proofs))
         seconds["verify"] = time.perf_counter() - started
         on_npu = npu.on_npu(graph, target, meta, folder) if target is not None and target.npu else ()
-        made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash)
-        made = made.model_copy(update={"measurements": on_npu})
+        made = _record(graph, model, meta, folder, target, proofs, notes, seconds, family, flash, on_npu)
         records.save(made, folder / RECORD)
         publish(folder, out)
     for note in notes:
@@ -265,6 +266,7 @@ def _record(
     seconds: dict[str, float],
     family: Family,
     flash: PlannedFlash | None,
+    on_npu: tuple[Measurement, ...],
 ) -> BuildRecord:
     source: dict[str, object] = {"compile": dict(meta.provenance)}
     if family != "F":
@@ -287,6 +289,7 @@ def _record(
         graph=summary(graph, as_c=EXPORTERS["c"].path(folder).exists(), flash=flash),
         artifacts=_artifacts(folder),
         parity=proofs,
+        measurements=on_npu,
         warnings=notes,
     )
 

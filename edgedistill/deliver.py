@@ -121,7 +121,7 @@ def deliver(
     recipe, reporter = run.recipe, run.reporter
     wanted = recipes.formats(recipe, device)
     formats = exportable(wanted, integer)
-    for dropped in set(wanted) - set(formats):
+    for dropped in (name for name in wanted if name not in formats):
         reporter.note(f"{dropped}: not exported, because layers are in int16: {NO_INT16[dropped]}")
     with run.store.scratch(f"deliver-{device.name}") as folder:
         reporter.stage("export", f"{device.name}: {', '.join(formats)}")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgedistill.bench.accuracy import REAL_STEP
-from edgedistill.bench.compare import compare
+from edgedistill.bench.compare import compared
 from edgedistill.bench.files import GOLDEN, split
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
@@ -53,32 +54,31 @@ def bench(
     if aarch64.architecture(device) is None:
         raise InputError(
             f"the emulated Linux is a 64-bit Arm, {device.title} is {device.isa.value}",
-            where="--on emulator",
+            where=f"--on {'qemu-user' if quick else 'emulator'}",
             fix="name a target with 64-bit Arm, such as --target raspberry-pi-5",
         )
     cpu = cpu or aarch64_system.cpu_of(device)
     aarch64_system.check_cpu(cpu)
     folder, models = split(path)
-    tasks = _tasks(folder, models, threads)
-    reason = _reason_not_runnable(quick)
-    if reason is not None:
-        return OnArmLinux(*_not_run(tasks, device, cpu, reason))
-    found = (aarch64_system.answers if quick else aarch64_system.run)(tasks, cpu=cpu)
-    where = f"emulated {cpu}, {aarch64_system.version(quick)}"
-    vectors = golden.load(folder / GOLDEN)
-    parity = tuple(_parity(one, vectors, where) for one in found if not _is_float(one.model))
-    measurements = () if quick else tuple(row for one in found for row in _counted(one, device, where))
-    return OnArmLinux(parity, measurements)
-
-
-def _tasks(folder: Path, models: Sequence[Path], threads: int) -> tuple[Task, ...]:
     runnable = [model for model in models if model.suffix in RUNTIMES]
     if not runnable:
         raise InputError(
             "there is no .tflite and no .onnx file", where=str(folder), fix="build with --formats tflite,onnx"
         )
     vectors = golden.load(folder / GOLDEN)
-    inputs = vectors.inputs
+    tasks = _tasks(runnable, vectors.inputs, threads)
+    reason = _reason_not_runnable(quick)
+    if reason is not None:
+        parity, measurements = _not_run(tasks, device, cpu, reason)
+        return OnArmLinux(parity, () if quick else measurements)
+    found = (aarch64_system.answers if quick else aarch64_system.run)(tasks, cpu=cpu)
+    where = f"emulated {cpu}, {aarch64_system.version(quick)}"
+    parity = tuple(_parity(one, vectors, where) for one in found if not _is_float(one.model))
+    measurements = () if quick else tuple(row for one in found for row in _counted(one, device, where))
+    return OnArmLinux(parity, measurements)
+
+
+def _tasks(models: Sequence[Path], inputs: NDArray[np.int8], threads: int) -> tuple[Task, ...]:
     return tuple(
         Task(
             model,
@@ -87,7 +87,7 @@ def _tasks(folder: Path, models: Sequence[Path], threads: int) -> tuple[Task, ..
             alone=True,
             threads=threads,
         )
-        for model in runnable
+        for model in models
     )
 
 
@@ -109,16 +109,9 @@ def _reason_not_runnable(quick: bool) -> str | None:
 
 def _parity(found: Counted, vectors: golden.Golden, where: str) -> Parity:
     assert found.outputs is not None, "the inputs were given"
-    identical, values, worst, flips = compare(vectors.outputs, found.outputs)
-    return Parity(
-        runtime=f"{found.runtime} on {where}",
-        artifact=found.model.name,
-        how="emulated",
-        values=values,
-        identical=identical,
-        max_lsb=worst,
-        top1_flips=flips,
-        note=f"{len(vectors.inputs)} golden inputs",
+    note = f"{len(vectors.inputs)} golden inputs"
+    return compared(
+        vectors.outputs, found.outputs, found.model, f"{found.runtime} on {where}", "emulated", note
     )
 
 

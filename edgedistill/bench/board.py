@@ -97,7 +97,7 @@ def on_emulated_board(
 def _drive(port: str, baud: int | None, vectors: golden.Golden, *, runs: int, warmup: int) -> Answers:
     with SerialBoard(port) if baud is None else SerialBoard(port, baud) as line:
         about = line.about()
-        count = max(1, len(vectors.inputs))
+        count = len(vectors.inputs)
         sizes = (vectors.inputs.nbytes // count, vectors.outputs.nbytes // count)
         if sizes != (about.input_bytes, about.output_bytes):
             raise InputError(

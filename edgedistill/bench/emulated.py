@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgedistill import record as records
 from edgedistill import target as targets
-from edgedistill.bench.compare import compare
+from edgedistill.bench.compare import compared
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, C
 from edgedistill.errors import InputError
 from edgedistill.export.c import project
@@ -225,18 +225,8 @@ def proof(
     """The row of what C files answered to ``x``, against the interpreter's ``expected`` [N, ...]."""
     size = expected.size // max(1, len(expected))
     same_size = got.shape == (len(expected), size)
-    identical, values, worst, flips = compare(expected, got.reshape(expected.shape) if same_size else got)
-    return Parity(
-        runtime=runtime,
-        artifact=C,
-        family=family,
-        how=how,
-        values=values,
-        identical=identical,
-        max_lsb=worst,
-        top1_flips=flips,
-        note=f"{len(x)} inputs, {words}",
-    )
+    answers = got.reshape(expected.shape) if same_size else got
+    return compared(expected, answers, Path(C), runtime, how, f"{len(x)} inputs, {words}", family=family)
 
 
 def _counted(

@@ -37,11 +37,13 @@ def on_npu(
     """
     reason = vela.reason_not_runnable()
     if reason is None:
-        data = ethos_u.to_bytes(graph, meta or Metadata(graph.name, "", graph.labels, 1.0, 0, "0"))
+        meta = meta or Metadata(graph.name, "", graph.labels, 1.0, 0, "0")
         try:
-            found = vela.estimate(data, device)
+            found = vela.estimate(ethos_u.to_bytes(graph, meta), device)
         except EdgeDistillError as error:  # the file for the processor is good all the same
-            reason = str(error)
+            reason = (
+                f"{error.what} ({error.fix})" if error.fix else error.what
+            )  # on one line, without folders
         else:
             if keep is not None:
                 (keep / VELA).write_bytes(found.tflite)

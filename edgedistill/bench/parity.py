@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.bench import emulated
-from edgedistill.bench.compare import compare
+from edgedistill.bench.compare import compare, compared
 from edgedistill.bench.coreml import coreml
 from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, C, check_digests, split
 from edgedistill.bench.reference import litert_reference, litert_reference_values
-from edgedistill.errors import EdgeDistillError, GateError, InputError, ParityError
+from edgedistill.errors import EdgeDistillError, GateError, InputError
 from edgedistill.ir import golden, interpret, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Parity
@@ -236,9 +236,6 @@ def _against(
     runner, label = _open(path, family, qdq_int8=qdq_int8)
     try:
         got = np.concatenate([runner.run(part) for part in _batches(x)])
-        identical, values, worst, flips = compare(expected, got)
-    except ParityError as error:
-        raise ParityError(error.what, where=str(path), fix=error.fix) from error
     except InputError as error:
         raise GateError(
             f"{label} cannot run this file: {error.what}", where=str(path), fix=error.fix
@@ -248,23 +245,13 @@ def _against(
         notes.append(form)
     if family == "D":
         notes.append("fully connected layers round once")
-    if identical != values and graph is not None:
+    row = compared(expected, got, path, label, "measured", "", family=family, promised=promised)
+    if row.identical != row.values and graph is not None:
         wrong = (got != expected).reshape(len(x), -1).any(axis=1)
         found = _first_difference(graph, runner, label, x[wrong][:TRACED], family)
         if found is not None:
             notes.append(f"differs first at {found.tensor}")
-    return Parity(
-        runtime=label,
-        artifact=path.name,
-        family=family,
-        how="measured",
-        values=values,
-        identical=identical,
-        max_lsb=worst,
-        top1_flips=flips,
-        promised=promised,
-        note=", ".join(notes),
-    )
+    return row.model_copy(update={"note": ", ".join(notes)})
 
 
 def _open(path: Path, family: interpret.Family, *, qdq_int8: bool = False) -> tuple[Any, str]:

@@ -77,7 +77,7 @@ def bench(
         )
     if on != HERE:
         answered = _on_board(path, on, device, runs, warmup, cc, trust)
-        _print(answered.measurements, answered.parity, quiet, json_)
+        _print(answered.measurements, (answered.parity,), quiet, json_)
         _hold(answered.parity, on)
         return
 
@@ -103,7 +103,7 @@ def bench(
             where=str(path),
             fix="name an emulated one (--target cortex-m4 --trust), or a board (--on serial:PORT)",
         )
-    _print(found, on_device.parity if on_device is not None else None, quiet, json_)
+    _print(found, (on_device.parity,) if on_device is not None else (), quiet, json_)
     if on_device is not None:
         _hold(on_device.parity, str(folder / C))
         return
@@ -162,8 +162,11 @@ def _emulated(
         fix = "name it with --target, such as --target raspberry-pi-5"
         raise InputError("an emulator belongs to a target", where=f"--on {on}", fix=fix)
     if on == EMULATOR and device.default_runner == "cortex-m":
+        if cpu is not None:
+            fix = f"leave it out; {device.title} has its own emulator"
+            raise InputError("--cpu chooses among 64-bit Arms", where="--cpu", fix=fix)
         firmware = emulated.bench_c(folder, device, cc=cc, trust=trust)
-        _print(firmware.measurements, firmware.parity, quiet, json_)
+        _print(firmware.measurements, (firmware.parity,), quiet, json_)
         _hold(firmware.parity, str(folder / C))
         return
     found = arm_linux.bench(path, device, cpu=cpu, threads=threads, quick=on == QEMU_USER)
@@ -174,29 +177,20 @@ def _emulated(
             raise ParityError(parity.difference, where=str(folder / parity.artifact), fix=fix)
 
 
-def _print(
-    found: Sequence[Measurement], parity: Parity | Sequence[Parity] | None, quiet: bool, json_: bool
-) -> None:
-    """The rows, and what files answered on a device: one comparison, or one for each file."""
+def _print(found: Sequence[Measurement], comparisons: Sequence[Parity], quiet: bool, json_: bool) -> None:
+    """The rows, and what files answered on a device: a comparison for each file."""
     from edgedistill.report.people import figure, parity_words
 
     if json_:
         rows = [m.model_dump(mode="json") for m in found]
-        print_json({"measurements": rows, "parity": _plain(parity)})
+        print_json({"measurements": rows, "parity": [one.model_dump(mode="json") for one in comparisons]})
     elif not quiet:
         table = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found]
         if table:
             print_table(("quantity", "value", "file", "runtime", "how", "note"), table)
-        each = () if parity is None else parity if isinstance(parity, Sequence) else (parity,)
-        for one in each:
+        for one in comparisons:
             words = f"{parity_words(one)} (family {one.family}, {one.note})"
             console().print(f"{one.runtime}: {words}", markup=False)
-
-
-def _plain(parity: Parity | Sequence[Parity] | None) -> object:
-    if isinstance(parity, Sequence):
-        return [one.model_dump(mode="json") for one in parity]
-    return parity and parity.model_dump(mode="json")
 
 
 def _hold(parity: Parity, where: str) -> None:

@@ -81,8 +81,8 @@ def _checks(out: Path) -> Iterator[Check]:
         version = _version(name)
         yield Check(name, "good" if version else "missing", version or f"only needed for {purpose}")
     for name, row in RUNNERS.items():
-        if row.programs or row.suffix == "c/" or name == "vela":
-            continue  # emulators, Vela, and what runs C files have lines of their own
+        if row.programs or row.suffix == "c/":
+            continue  # compilers, emulators, and what runs C files have lines of their own
         words = (
             "int8 files are verified and measured here"
             if row.can_run_here

@@ -83,6 +83,8 @@ def load(path: Path) -> Golden:
             )
         if len(arrays["inputs"]) != len(arrays["outputs"]):
             raise ValueError(f"{len(arrays['inputs'])} inputs but {len(arrays['outputs'])} outputs")
+        if not arrays["inputs"].size or not arrays["outputs"].size:
+            raise ValueError("there is nothing in them")
         sums = {str(k): int(v) for k, v in zip(arrays["layers"], arrays["crc32"], strict=True)}
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(

@@ -50,8 +50,8 @@ class RunnerRow:
 
     text: str
     suffix: str  # of the files or folders that it takes
-    libraries: tuple[str, ...]  # modules whose import loads the runtime itself; any one will do
-    where: str  # "module:Class" of a Runner; empty: by other means
+    libraries: tuple[str, ...] = ()  # modules whose import loads the runtime itself; any one will do
+    where: str = ""  # "module:Class" of a Runner; empty: by other means
     only_checked: bool = False  # no runner: the file is read back and evaluated
     programs: tuple[str, ...] = ()  # that run it instead of a library
 
@@ -108,48 +108,36 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             text="Core ML, which predicts on macOS and iOS only; elsewhere the file is checked, not run",
             suffix=".mlpackage",
             libraries=("coremltools",),
-            where="",
             only_checked=True,
         ),
         "c": RunnerRow(
             text="the C files, compiled for this machine",
             suffix="c/",
-            libraries=(),
-            where="",
             programs=("cc",),
         ),
         "cortex-m": RunnerRow(
             text="the C files as firmware on an Arm Cortex-M in QEMU: instructions, stack, flash",
             suffix="c/",
-            libraries=(),
-            where="",
             programs=("arm-none-eabi-gcc", "qemu-system-arm"),
         ),
         "vela": RunnerRow(
             text="Arm's compiler for Ethos-U: cycles, memory and what the processor has to run, estimated",
             suffix="_vela.tflite",
-            libraries=(),
-            where="",
             programs=("vela",),
         ),
         "serial": RunnerRow(
             text="the C files on a board of yours, over its serial line: bench --on serial:PORT[@BAUD]",
             suffix="c/",
             libraries=("serial",),
-            where="",
         ),
         "aarch64": RunnerRow(
             text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",
             suffix="c/",
-            libraries=(),
-            where="",
             programs=("aarch64-linux-gnu-gcc", "qemu-aarch64-static"),
         ),
         "emulator": RunnerRow(
             text="the .tflite and .onnx files on an emulated 64-bit Arm Linux: bench --on emulator",
             suffix=".tflite, .onnx",
-            libraries=(),
-            where="",
             programs=("qemu-system-aarch64", "apt-get", "dpkg-deb"),
         ),
     }

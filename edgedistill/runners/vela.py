@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,15 @@ VELA = "vela"
 INSTALL = "pip install 'edgedistill[npu]'"
 SECONDS = 300  # a network for a microcontroller takes under a second
 CONFIG = "Arm/vela.ini"  # ships with Vela: clocks and bandwidths of typical systems
+FIGURES = (  # columns of its summary; memory in KiB
+    "core_clock",
+    "cycles_total",
+    "sram_memory_used",
+    "dram_memory_used",
+    "on_chip_flash_memory_used",
+    "off_chip_flash_memory_used",
+    "nn_macs",
+)
 _KIB = 1024
 _WARNING = re.compile(
     r"^Warning \(supported operators\) operator: (?P<kind>\w+), ofm: '(?P<name>.*)'\n(?P<reason>(?:.+\n)*)",
@@ -108,24 +118,21 @@ def estimate(tflite: bytes, device: Target) -> Estimate:
         )
         if ended.code != 0:
             raise _refused(ended, device)
-        summary, compiled = _only(out, "*_summary_*.csv"), _only(out, "*_vela.tflite")
-        with summary.open(encoding="utf-8", newline="") as file:
-            row = next(csv.DictReader(file))
-        data = compiled.read_bytes()
+        figures, data = _figures(_only(out, "*_summary_*.csv")), _only(out, "*_vela.tflite").read_bytes()
     return Estimate(
         version=f"vela {programs.first_line(vela)}",
         accelerator=npu.accelerator,
         system_config=npu.system_config,
         memory_mode=npu.memory_mode,
-        clock_hz=float(row["core_clock"]),
-        cycles=round(float(row["cycles_total"])),
-        sram_bytes=round(float(row["sram_memory_used"]) * _KIB),
-        dram_bytes=round(float(row["dram_memory_used"]) * _KIB),
+        clock_hz=figures["core_clock"],
+        cycles=round(figures["cycles_total"]),
+        sram_bytes=round(figures["sram_memory_used"] * _KIB),
+        dram_bytes=round(figures["dram_memory_used"] * _KIB),
         flash_bytes=round(
-            (float(row["on_chip_flash_memory_used"]) + float(row["off_chip_flash_memory_used"])) * _KIB
+            (figures["on_chip_flash_memory_used"] + figures["off_chip_flash_memory_used"]) * _KIB
         ),
-        macs=round(float(row["nn_macs"])),
-        on_npu=_count(ended.out, "NPU"),
+        macs=round(figures["nn_macs"]),
+        on_npu=_on_npu(ended.out),
         on_cpu=tuple(_on_cpu(data, ended.out)),
         tflite=data,
     )
@@ -143,18 +150,35 @@ def _on_cpu(compiled: bytes, said: str) -> Iterator[Fallback]:
         yield Fallback(op.kind, name, next(given, "").removeprefix("Reason: "))
 
 
-def _count(said: str, where: str) -> int:
-    match = re.search(rf"^{where} operators = (\d+)", said, re.MULTILINE)
-    return int(match[1]) if match else 0
+def _on_npu(said: str) -> int:
+    match = re.search(r"^NPU operators = (\d{1,9})\b", said, re.MULTILINE)
+    if match is None:
+        raise _other_version("Vela does not say how many operators run on the accelerator")
+    return int(match[1])
+
+
+def _figures(summary: Path) -> dict[str, float]:
+    """The columns of FIGURES, each a number of 0 or more; the clock ticks."""
+    try:
+        with summary.open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file), {})
+        found = {name: float(row[name]) for name in FIGURES}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:  # no column, no value, no number or no text
+        raise _other_version(f"Vela's summary cannot be read: {error}") from error
+    if not all(0 <= value < math.inf for value in found.values()) or found["core_clock"] == 0:
+        raise _other_version(f"Vela's summary has figures that cannot be: {found}")
+    return found
 
 
 def _only(folder: Path, pattern: str) -> Path:
     found = next(folder.glob(pattern), None)
     if found is None:
-        raise GateError(
-            f"Vela ended without a file {pattern}", where=str(folder), fix="use a version of Vela from 5.0 on"
-        )
+        raise _other_version(f"Vela ended without a file {pattern}")
     return found
+
+
+def _other_version(what: str) -> GateError:
+    return GateError(what, where=VELA, fix="use a version of Vela from 5.0 on")
 
 
 def _refused(ended: programs.Ended, device: Target) -> InputError | GateError:

@@ -31,7 +31,7 @@ class Pairing:
     teacher: str
     teacher_parameters: int | None
     sees: Sees | None  # None: not known, as of a teacher that was put together in Python
-    teacher_maps: tuple[Size, ...] | None  # sides of its feature maps; None: it shows no layers
+    teacher_maps: tuple[Size, ...] | None  # sides of its feature maps; None: it shows no layers, or cannot
     student_spec: str
     student_parameters: int
     student_maps: tuple[Size, ...]
@@ -74,7 +74,7 @@ def pairing(graph: Graph, teacher: Teacher, data: ImageData, recipe: Recipe) -> 
             shown = taps.stages(taps.teacher_shapes(teacher, data.train.images_NHWC[:_TRIED]))
             maps = tuple((h, w) for h, w in shown)
         except EdgeDistillError:
-            maps = None
+            pass  # a loss that looks at its layers will say why it cannot
     shapes = (graph.tensors[name].shape for name in graph.activations()[1:])
     own = dict.fromkeys((s[1], s[2]) for s in shapes if len(s) == 4)
     losses = mix.entries(recipe.distill)

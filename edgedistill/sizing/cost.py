@@ -17,6 +17,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.runners import aarch64, aarch64_system
 from edgedistill.sized import Prediction, Quantity
 from edgedistill.sizing import c_work, fit, runtime_work
+from edgedistill.sizing.measure import MEASURERS
 from edgedistill.sizing.work import Work, inference
 from edgedistill.target import Cost, Target
 
@@ -81,6 +82,8 @@ def missing(device: Target, quantity: Quantity, runtime: str | None = None) -> s
     """Which fact a prediction of a quantity lacks, and how to get it; None: it lacks none."""
     runtime = runtime_of(device) if runtime is None else runtime
     cost = model_of(device, runtime)
+    if cost is None and all(runtime != measured for _, measured in MEASURERS):
+        return f"{device.title} runs {runtime}, which `edgedistill calibrate` cannot measure"
     if cost is None:
         return (
             f"{device.title} has no cost model of the runtime {runtime}: "

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from edgedistill import target
 from edgedistill.bench import arm_linux
 from edgedistill.cli.app import app
-from edgedistill.errors import GateError, InputError
+from edgedistill.errors import GateError, InputError, ParityError
 from edgedistill.ir import golden
 from edgedistill.runners import aarch64, aarch64_system
 from edgedistill.runners.aarch64_system import Counted, Task
@@ -100,6 +100,14 @@ def test_files_that_cannot_be_had_are_not_run(
     assert {m.how for m in found.measurements} == {p.how for p in found.parity} == {"not run"}
     assert {m.note for m in found.measurements} == {"apt cannot download Debian's packages"}
     assert not any(p.broken for p in found.parity) and all(m.value is None for m in found.measurements)
+    quick = arm_linux.bench(built, DEVICE, quick=True)
+    assert quick.measurements == () and {p.how for p in quick.parity} == {"not run"}
+
+
+def test_an_answer_of_another_shape_names_the_file(built: Path, linux: Linux) -> None:
+    linux.outputs = linux.outputs[:, :-1]
+    with pytest.raises(ParityError, match=r"answered int8 \[.*\n.*student\.tflite"):
+        arm_linux.bench(built, DEVICE)
 
 
 def test_other_processors_and_other_files_are_refused(built: Path, linux: Linux) -> None:
@@ -141,6 +149,7 @@ def test_the_command(built: Path, linux: Linux) -> None:
         (("--cpu", "cortex-a76"), "say --on emulator"),
         (("--on", "emulator", "--target", "linux-x86_64"), "is a 64-bit Arm"),
         (("--on", "qemu-user", "--target", "cortex-m4"), "is a 64-bit Arm"),
+        (("--on", "emulator", "--target", "cortex-m4", "--cpu", "cortex-a76"), "chooses among 64-bit Arms"),
     ):
         wrong = run("bench", str(built), *arguments)
         assert wrong.exit_code == 2 and message in wrong.stderr.replace("\n", " "), wrong.stderr

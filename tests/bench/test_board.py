@@ -144,13 +144,5 @@ def test_an_emulated_board_needs_its_programs_and_trust(
 def test_golden_vectors_without_a_row(folder: Path) -> None:
     vectors = golden.load(folder / "golden.npz")
     golden.save(golden.Golden(vectors.inputs[:0], vectors.outputs[:0], {}), folder / "golden.npz")
-    known = {
-        b"name": b"m-name-dut-[x]",
-        b"profile": b"m-profile-[x]\r\nm-model-[x]",
-        b"tensors": b"m-input-[4,int8]\r\nm-output-[2,int8]",
-    }
-    with (
-        boards.liar(boards.answers(known)) as port,
-        pytest.raises(InputError, match=r"another model \(x\).*this build's 0 and 0"),
-    ):
+    with boards.liar(boards.answers({})) as port, pytest.raises(InputError, match="there is nothing in them"):
         board.on_board(folder, port, 9_600, runs=1, warmup=0)

@@ -63,7 +63,7 @@ def test_the_file_for_the_device_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("installed", [True, False])
 def test_what_did_not_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     def refuse(data: bytes, device: Target) -> Estimate:
-        raise GateError("Vela does not take this network: no reason", fix="report it")
+        raise GateError("Vela does not take this network: no reason", where="/tmp/x", fix="report it")
 
     monkeypatch.setattr(
         vela, "reason_not_runnable", lambda: None if installed else "Vela is not installed here"
@@ -73,4 +73,5 @@ def test_what_did_not_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [row.quantity for row in rows] == list(npu.UNITS)
     reason = "does not take this network" if installed else "not installed here"
     assert all(row.how == "not run" and row.value is None and reason in row.note for row in rows)
+    assert not any("\n" in row.note or "/tmp" in row.note for row in rows), "the same words in every record"
     assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,8 @@ def test_a_board(run: Run, folder: Path) -> None:
     assert f"c on serial:{port}: identical (family F, 2 inputs" in words.output.replace("\n", " ")
     found = json.loads(rows.stdout)
     assert [row["quantity"] for row in found["measurements"]] == ["latency"]
-    assert found["parity"]["identical"] == found["parity"]["values"] > 0
+    (parity,) = found["parity"]
+    assert parity["identical"] == parity["values"] > 0
     assert wrong.exit_code == 1 and "differs from the interpreter" in wrong.stderr
     assert "flash this build's C files" in wrong.stderr
 

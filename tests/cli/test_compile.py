@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from edgedistill import target
 from edgedistill.bench.parity import verify_dir
 from edgedistill.compiler import random_inputs
+from edgedistill.errors import GateError
 from edgedistill.export import EXPORTERS, c
 from edgedistill.export import tflite as printer
 from edgedistill.export.c import memory
@@ -201,6 +203,33 @@ def test_c_that_does_not_fit_a_board_is_refused_with_its_stack_and_code(
         done = run("compile", str(model), "--target", str(tmp_path / "tiny.toml"))
         assert done.exit_code == 2 and words in done.stderr and "Traceback" not in done.stderr
         assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("failing", ["of_printed", "parity"])
+def test_a_step_that_fails_leaves_nothing_and_waits_for_what_runs_beside_it(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    from edgedistill import compiler
+    from edgedistill.runners import c_here
+
+    ended = []
+
+    def slow(folder: Path, x: np.ndarray) -> tuple[np.ndarray, str]:
+        time.sleep(0.5)
+        ended.append((folder / "edgedistill_net.c").exists())
+        raise GateError("the C program ended with 1")
+
+    def fail(*given: Any) -> None:
+        raise GateError("it cannot be done")
+
+    monkeypatch.setattr(c_here, "reason_not_runnable", lambda: None)
+    monkeypatch.setattr(c_here, "run", slow)
+    monkeypatch.setattr(compiler, "of_printed", fail)
+    monkeypatch.setattr(compiler, "parity", fail if failing == "parity" else lambda *given: ())
+    done = run("compile", str(model), "--target", "cortex-m4")
+    assert done.exit_code == 1 and "it cannot be done" in done.stderr
+    assert ended == [True], "the files lay there until the compiler ended"
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_inexact_operators_are_named_with_their_bound(run: Run, tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     [
         ({"inputs": np.zeros((1, 2), np.float32)}, "inputs are float32"),
         ({"inputs": np.zeros((3, 2), np.int8)}, "3 inputs but 1 outputs"),
+        ({"inputs": np.zeros((0, 2), np.int8), "outputs": np.zeros((0, 2), np.int8)}, "there is nothing in"),
+        ({"outputs": np.zeros((1, 0), np.int8)}, "there is nothing in"),
         ({"crc32": np.zeros(2, np.uint32)}, "not golden vectors"),
         ({"crc32": np.uint32(1)}, "not golden vectors"),
     ],

@@ -60,21 +60,32 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
 
 
-def test_summary_file_and_warnings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = integer_cases(0)["average_8x8"]
-    (output,) = graph.outputs
-    compiled = tmp_path / "compiled"
-    compiled.write_bytes(printed(graph))
-    arguments = tmp_path / "arguments"
-    csv = "\n".join((",".join(COLUMNS), ",".join(COLUMNS.values())))
-    (tmp_path / "csv").write_text(csv)
-    (tmp_path / "said").write_text(SAID.format(name=output))
+def answering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bytes, csv: bytes, said: str
+) -> tuple[Path, Path]:
+    """A stand-in that writes these files and says this; its own file, and where its arguments go."""
+    (tmp_path / "compiled").write_bytes(compiled)
+    (tmp_path / "csv").write_bytes(csv)
+    (tmp_path / "said").write_text(said)
     stand_in(
         tmp_path,
         monkeypatch,
-        f'echo "$@" > {arguments}; mkdir out; cp {compiled} out/student_vela.tflite\n'
+        f'echo "$@" > {tmp_path}/arguments; mkdir out; cp {tmp_path}/compiled out/student_vela.tflite\n'
         f"cp {tmp_path}/csv out/student_summary_X.csv; cat {tmp_path}/said\n",
     )
+    return tmp_path / "compiled", tmp_path / "arguments"
+
+
+def summary(**changed: str) -> bytes:
+    columns = {**COLUMNS, **changed}
+    return "\n".join((",".join(columns), ",".join(columns.values()))).encode()
+
+
+def test_summary_file_and_warnings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = integer_cases(0)["average_8x8"]
+    (output,) = graph.outputs
+    said = SAID.format(name=output)
+    compiled, arguments = answering(tmp_path, monkeypatch, printed(graph), summary(), said)
     found = vela.estimate(b"anything", U65)
     assert found.version == "vela 5.2.0" and found.cycles == 201_747 and found.macs == 12_505_748
     assert found.latency_ms == pytest.approx(0.403494)
@@ -110,6 +121,30 @@ def test_a_refusal_says_whose_mistake_it_is(
 def test_without_its_files_it_is_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "mkdir out\n")
     with pytest.raises(GateError, match=r"ended without a file \*_summary_\*.csv"):
+        vela.estimate(b"anything", U55)
+
+
+@pytest.mark.parametrize(
+    ("csv", "said", "message"),
+    [
+        (b"", SAID, "summary cannot be read: 'core_clock'"),
+        (",".join(COLUMNS).encode(), SAID, "summary cannot be read: 'core_clock'"),
+        (summary(cycles_total=""), SAID, "summary cannot be read: could not convert"),
+        (summary()[:-30], SAID, "summary cannot be read: float"),
+        (b"\xff" + summary(), SAID, "summary cannot be read: 'utf-8'"),
+        (summary(cycles_total="nan"), SAID, "figures that cannot be"),
+        (summary(nn_macs="inf"), SAID, "figures that cannot be"),
+        (summary(sram_memory_used="-1"), SAID, "figures that cannot be"),
+        (summary(core_clock="0.0"), SAID, "figures that cannot be"),
+        (summary(), "done", "does not say how many operators run on the accelerator"),
+    ],
+)
+def test_figures_that_are_none_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, csv: bytes, said: str, message: str
+) -> None:
+    compiled = printed(integer_cases(0)["average_8x8"])
+    answering(tmp_path, monkeypatch, compiled, csv, said.format(name="y") if said is SAID else said)
+    with pytest.raises(GateError, match=message):
         vela.estimate(b"anything", U55)
 
 

@@ -125,6 +125,9 @@ def test_what_is_missing_is_named() -> None:
         assert quantity not in {p.quantity for p in cost.predict(small_integer_graph(0), lacking, "c")}
     server = target.load("linux-x86_64").model_copy(update={"cost": ()})
     assert "no cost model of the runtime litert" in (cost.missing(server, "latency") or "")
+    for name, runtime in (("corstone-300-ethos-u55-128", "tflite-micro"), ("iphone-a15", "coreml")):
+        reason = cost.missing(target.load(name), "latency")
+        assert reason is not None and f"runs {runtime}, which `edgedistill calibrate` cannot" in reason
 
 
 def test_a_model_of_latency_predicts_latency_alone() -> None:

@@ -68,13 +68,13 @@ def count(
     return run([Task(path, runtime, threads=threads, seed=seed) for path in models], cpu=cpu)
 
 
-def run(tasks: Sequence[Task], *, cpu: str, seconds: float | None = None) -> tuple[Counted, ...]:
+def run(tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:
     """As ``count``, with inputs and answers, and peak memory of the tasks that are alone."""
     _check(tasks, cpu)
     reason = missing()
     if reason is not None:
         raise InputError(reason, where="an emulated 64-bit Arm Linux")
-    return boot.run(sysroot.get(), tasks, cpu=cpu, seconds=seconds)
+    return boot.run(sysroot.get(), tasks, cpu=cpu)
 
 
 def answers(tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:

@@ -20,18 +20,16 @@ from edgedistill.runners.aarch64_system.sysroot import Sysroot
 
 QEMU = "qemu-system-aarch64"
 PACKAGE = "qemu-system-arm"  # Debian's and Ubuntu's name
-BOOT_S = 900  # for the system and its first model; an idle machine boots in 20 s
-MODEL_S = 60  # for each further one
+BOOT_S = 900  # for the system; an idle machine boots in 20 s
+MODEL_S = 60  # for each model
 _MIB = 2**20
 
 
-def run(
-    system: Sysroot, tasks: Sequence[Task], *, cpu: str, seconds: float | None = None
-) -> tuple[Counted, ...]:
+def run(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:
     """Boots once, counts every task, powers off.
 
     Raises:
-        GateError: QEMU fails or takes longer than ``seconds``, or a task fails.
+        GateError: QEMU fails or takes too long, or a task fails.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "job"
@@ -41,7 +39,7 @@ def run(
         pack(image, system, folder)
         cores = max(task.threads for task in tasks)
         arguments = command(system.kernel, image, cpu=cpu, cores=cores, image_bytes=image.stat().st_size)
-        ended = programs.run(arguments, seconds=seconds or BOOT_S + MODEL_S * len(tasks))
+        ended = programs.run(arguments, seconds=_most_seconds(tasks))
     where = f"{QEMU} -cpu {cpu}"
     if ended.code != 0:
         raise GateError(
@@ -49,7 +47,7 @@ def run(
             where=where,
             fix=f"check that there is memory for it, and that {QEMU} knows this processor (-cpu help)",
         )
-    return job.read(ended.out, tasks, cpu=cpu, where=where)
+    return job.read(ended.out, tasks, count=True, cpu=cpu, where=where)
 
 
 def run_in_user_mode(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tuple[Counted, ...]:
@@ -65,8 +63,13 @@ def run_in_user_mode(system: Sysroot, tasks: Sequence[Task], *, cpu: str) -> tup
         variables = ("-E", "PYTHONPATH=" + str(system.tree / "site"), "-E", "OPENBLAS_NUM_THREADS=1")
         emulator = (aarch64.QEMU, "-cpu", cpu, *variables, "-L", system.tree)
         arguments = (*emulator, python, "-B", guest.__file__, folder)
-        ended = programs.run(arguments, seconds=BOOT_S + MODEL_S * len(tasks))
-    return job.read(ended.out + ended.err, tasks, cpu=cpu, where=f"{aarch64.QEMU} -cpu {cpu}")
+        ended = programs.run(arguments, seconds=_most_seconds(tasks))
+    said, where = ended.out + ended.err, f"{aarch64.QEMU} -cpu {cpu}"
+    return job.read(said, tasks, count=False, cpu=cpu, where=where)
+
+
+def _most_seconds(tasks: Sequence[Task]) -> float:
+    return BOOT_S + MODEL_S * len(tasks)
 
 
 def pack(image: Path, system: Sysroot, folder: Path) -> None:
@@ -83,9 +86,8 @@ def pack(image: Path, system: Sysroot, folder: Path) -> None:
 
 def command(kernel: Path, image: Path, *, cpu: str, cores: int, image_bytes: int) -> tuple[str | Path, ...]:
     """QEMU's arguments: no disk, no network, a clock that advances a nanosecond an instruction."""
-    memory = max(
-        1024, 4 * image_bytes // _MIB + 512
-    )  # the image, its files (at most half of the memory), work
+    # the image, its files (at most half of the memory), work
+    memory = max(1024, 4 * image_bytes // _MIB + 512)
     return (
         QEMU,
         *("-M", "virt,gic-version=3", "-cpu", cpu, "-smp", str(cores), "-m", str(memory)),

@@ -19,6 +19,7 @@ import importlib.metadata
 import json
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -42,6 +43,7 @@ _ATTR_BYTES = 112
 _INHERIT, _NO_KERNEL, _NO_HYPERVISOR = 1 << 1, 1 << 5, 1 << 6
 _COUNT_DOWN = struct.pack("<III", 0xF100_0400, 0x54FF_FFE1, 0xD65F_03C0)  # subs x0, x0, #1; b.ne; ret
 _POWER_OFF = 0x4321_FEDC  # reboot(2)
+_DIE_WITH_PARENT = 1  # prctl(2): PR_SET_PDEATHSIG
 
 
 def main(arguments: list[str]) -> int:
@@ -98,6 +100,7 @@ def _in_a_copy(folder: Path, index: int, runtime: str) -> int:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # nobody waits for it if that took too long
         run_one(folder, index)
         sys.stdout.flush()
         os._exit(0)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from edgedistill.export import EXPORTERS
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import interpret
 from edgedistill.runners import aarch64, aarch64_system, programs
-from edgedistill.runners.aarch64_system import Task, boot, sysroot
+from edgedistill.runners.aarch64_system import Task, boot, guest, job, sysroot
 from edgedistill.runners.programs import Ended
 from tests.graphs import random_input, small_integer_graph
 
@@ -111,11 +114,40 @@ def test_qemu_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, models
         boot.run(sysroot.Sysroot(tmp_path), [Task(models[0], "litert")], cpu="cortex-a53")
 
 
-def test_random_values_are_of_the_models_own_type() -> None:
-    from edgedistill.runners.aarch64_system.guest import random_values
+def alive(process: str) -> bool:
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())  # empty: it ended, and nobody asked how
+    except OSError:
+        return False
 
+
+def test_a_copy_ends_with_the_process_that_began_it(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    """QEMU's user mode is ended from outside when it takes too long; the guest runs here as it does there."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells the children of a process")
+    job.write(tmp_path, [Task(models[0], "litert")], count=False)
+    asked = tmp_path / "job.json"
+    asked.write_text(asked.read_text().replace('"warmup": 0', '"warmup": 1000000000'))
+    with subprocess.Popen(
+        [sys.executable, "-B", guest.__file__, str(tmp_path)], stdout=subprocess.PIPE
+    ) as one:
+        children = Path(f"/proc/{one.pid}/task/{one.pid}/children")
+        copies: list[str] = []
+        while not copies and one.poll() is None:
+            copies = children.read_text().split()
+            time.sleep(0.05)
+        (copy,) = copies
+        time.sleep(0.5)  # it says at once that it wants to end, too
+        one.kill()
+    until = time.monotonic() + 20
+    while alive(copy) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(copy)
+
+
+def test_random_values_are_of_the_models_own_type() -> None:
     def values(dtype: str) -> np.ndarray:
-        return random_values(np.random.default_rng(0), np.array([1, 4_000]), np.dtype(dtype).type)
+        return guest.random_values(np.random.default_rng(0), np.array([1, 4_000]), np.dtype(dtype).type)
 
     assert (values("int8").min(), values("int8").max()) == (-128, 127)
     assert (values("uint8").min(), values("uint8").max()) == (0, 255)

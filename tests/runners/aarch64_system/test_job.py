@@ -50,8 +50,8 @@ END = line(kind="end", models=2)
 WHOLE = RECORDED + model(0, outputs="") + model(1) + END
 
 
-def read(console: str) -> tuple[job.Counted, ...]:
-    return job.read(console, TASKS, cpu="cortex-a76", where="QEMU")
+def read(console: str, count: bool = True) -> tuple[job.Counted, ...]:
+    return job.read(console, TASKS, count=count, cpu="cortex-a76", where="QEMU")
 
 
 def test_what_was_said() -> None:
@@ -91,12 +91,39 @@ def test_garbage_anywhere_gives_the_same_or_an_error(at: int, garbage: str) -> N
         (model(0, dtype="object"), "is garbled"),
         (model(1, shape=[7]), "is garbled"),
         (model(1, outputs="????"), "is garbled"),
+        (model(1, shape=[2, 2]), "is garbled"),
+        (model(1, shape=[2**20, 2**20, 2**20]), "is garbled"),
+        (model(1, outputs=base64.b64encode(zlib.compress(bytes(2**20))).decode()), "is garbled"),
+        (model(1, instructions=[]), "is garbled"),
+        (model(1, instructions=[720979] * 4), "is garbled"),
+        (model(1, instructions=[720979] * 4 + [-1]), "is garbled"),
         (line(kind="model", model=0), "is garbled"),
+        (model(0, outputs="") + model(1) + END, "did not try its counter"),
+        (line(kind="system", kernel="6", loop=None) + WHOLE.split("\n", 3)[3], "did not try its counter"),
     ],
 )
 def test_what_is_missing_or_wrong_is_told(console: str, words: str) -> None:
     with pytest.raises(GateError, match=words):
         read(console)
+
+
+def test_a_process_of_its_own_says_its_memory() -> None:
+    tasks = (Task(Path("a.tflite"), "litert", alone=True),)
+    for peak, whole in ((None, False), (50_000_000, True)):
+        console = RECORDED + model(0, outputs="", baseline_bytes=40_000_000, peak_bytes=peak) + END
+        if whole:
+            assert job.read(console, tasks, count=True, cpu="x", where="QEMU")[0].peak_bytes == peak
+        else:
+            with pytest.raises(GateError, match="garbled"):
+                job.read(console, tasks, count=True, cpu="x", where="QEMU")
+
+
+def test_user_mode_counts_nothing() -> None:
+    system = line(kind="system", kernel="6", loop=None)
+    answers = system + model(0, outputs="", instructions=[]) + model(1, instructions=[]) + END
+    assert [one.instructions for one in read(answers, count=False)] == [(), ()]
+    with pytest.raises(GateError, match="garbled"):
+        read(WHOLE, count=False)
 
 
 def test_a_model_of_another_job_is_garbled() -> None:
