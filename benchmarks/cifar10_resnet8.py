@@ -1,8 +1,8 @@
 """CIFAR-10, teacher ResNet-56, student ResNet-8 in int8: accuracy, parity and time of one build, as JSON.
 
-    python benchmarks/cifar10_resnet8.py --real-data DIR --out out/cifar10 [--epochs N] [--seed N] [--alpha A] [--mix NAME]
+    python benchmarks/cifar10_resnet8.py --real-data DIR --out OUT [--epochs N] [--seed N] [--mix NAME]
 
-``--alpha 0`` is plain training on the same schedule, ``--mix`` one of the mixes of losses that methods.py compares.
+``--alpha 0`` is plain training on the same schedule; ``--mix`` one of the mixes that methods.py compares.
 """
 
 from __future__ import annotations
