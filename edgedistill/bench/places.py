@@ -122,6 +122,11 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             where="edgedistill.bench.emulator:quick",
             takes_cpu=True,
         ),
+        "browser": PlaceRow(
+            text="WebAssembly in a Chromium on this machine: bytes, latency and memory",
+            where="edgedistill.bench.browser:bench",
+            address="[PROGRAM]",
+        ),
         "serial": PlaceRow(
             text="a board of yours, over its serial line",
             where="edgedistill.bench.board:at_port",

@@ -29,7 +29,7 @@ def bench(
             "--on",
             metavar="WHERE",
             help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
-            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one.",
+            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one; browser[:PROGRAM], Chromium.",
         ),
     ] = "here",
     runs: Annotated[
