@@ -75,7 +75,7 @@ def build(
         if fresh:
             parallel.once(run.store.clear)
         if limits is not None:
-            sizing = choose.stage(run.within(given), targets, limits, load_data)
+            sizing = parallel.once(choose.stage, run.within(given), targets, limits, load_data)
             run.reporter.note(sizing.reason)
             run = choose.with_student(run, sizing)
             recipe, spec = run.recipe, students.parse(run.recipe.student.spec)

@@ -10,11 +10,11 @@ from typing import Literal
 
 import edgedistill
 from edgedistill import data as data_sets
-from edgedistill import datafree, launch, tasks
+from edgedistill import datafree, tasks
 from edgedistill import recipe as recipes
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.distill import adversarial
+from edgedistill.distill import adversarial, parallel
 from edgedistill.errors import InputError
 from edgedistill.recipe import Recipe
 from edgedistill.sized import Finalist, Sizing
@@ -45,12 +45,6 @@ def wanted(recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.mi
     if recipe.student.spec != "auto" or asked == "none":
         return None
     limits = budget.of(recipe, devices)
-    if launch.size() > 1 and (asked != "auto" or limits.sizes):
-        raise InputError(
-            "a student is chosen in one process",
-            where=f"{launch.size()} processes",
-            fix="run `edgedistill size` first and name the student that it chooses, or give --search none",
-        )
     if asked != "auto":
         check_limited(limits)
         limits.check(devices, missing)
@@ -85,10 +79,11 @@ class Problem:
     teacher: Teacher | None  # None: candidates are not distilled
 
 
+@parallel.alone()
 def stage(
     run: Run, devices: Sequence[Target], limits: Budget, load: Load, predict: Predict = cost.predict
 ) -> Sizing:
-    """The sizing of a build, kept under the hash of all that decides it.
+    """The sizing of a build, kept under the hash of all that decides it; the work of one process.
 
     Args:
         run: of which the recipe says what to search.
