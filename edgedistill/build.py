@@ -64,6 +64,8 @@ def build(
     recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
     robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
+    for text in choose.unpredictable(given, targets):
+        run.warn(text)
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     phases.check(recipe)

@@ -53,6 +53,20 @@ def wanted(recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.mi
     return limits if limits.sizes else None
 
 
+def unpredictable(
+    recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.missing
+) -> tuple[str, ...]:
+    """Limits of the user's that ``wanted`` lets go because nothing predicts them: what is missing."""
+    if recipe.student.spec != "auto" or recipe.sizing.search == "none":
+        return ()
+    limits = budget.of(recipe, devices)
+    return tuple(
+        f"the student is not chosen for the limit of {limit.name}: {words}"
+        for _, limit, words in limits.unpredictable(devices, missing)
+        if not limit.default
+    )
+
+
 def check_limited(limits: Budget) -> None:
     """Something limits the size or the speed of a student.
 

@@ -120,6 +120,10 @@ def test_a_build_skips_what_nothing_predicts_and_a_search_that_was_asked_for_doe
     made = Recipe(budget={"latency": "2ms", "flash": "96KiB"})
     found = choose.wanted(made, [device], lambda *_: "nothing is known")
     assert found is not None and set(found.numbers()) == {"flash"}
+    (told,) = choose.unpredictable(made, [device], lambda *_: "nothing is known")
+    assert told == "the student is not chosen for the limit of latency: nothing is known"
+    named = made.model_copy(update={"student": recipes.StudentSection(spec="resnet")})
+    assert choose.unpredictable(named, [device], lambda *_: "nothing is known") == ()
     asked = made.model_copy(update={"sizing": SizingSection(search="quick")})
     with pytest.raises(InputError, match="nothing is known"):
         choose.wanted(asked, [device], lambda *_: "nothing is known")
