@@ -70,8 +70,10 @@ def main() -> None:
     result = {
         "recipe": {key: value for key, value in choices.items() if key != "teacher.spec"},
         "seconds": sum(row["seconds"] for row in students),
+        "training_images": arguments.limit if arguments.real_data else None,  # None: all digits
         "different_students": len({row["student"] for row in students}),
         "teacher_asked_by": [row["target"] for row in students if "soft targets" in row["stage_seconds"]],
+        "within_band": sum(bool(row["instructions"]["within_band"]) for row in students),
         "all_budgets_hold": all(limit["holds"] for row in students for limit in row["limits"].values()),
         "students": students,
     }
@@ -104,6 +106,7 @@ def common(arguments: argparse.Namespace) -> dict[str, object]:
             "distill.epochs": arguments.epochs or 1,
             "distill.batch": 50,
             "distill.lr": 0.04,
+            "distill.ema": 0.9,  # few steps
             "trust": True,
         }
     return made
