@@ -105,7 +105,8 @@ def common(arguments: argparse.Namespace) -> dict[str, object]:
             "teacher.normalisation": "imagenet",
             "distill.epochs": arguments.epochs or 1,
             "distill.batch": 50,
-            "distill.lr": 0.04,
+            "distill.optimiser": "muon",
+            "distill.lr": 0.03,
             "distill.ema": 0.9,  # few steps
             "trust": True,
         }
