@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgedistill.errors import InputError
+from edgedistill.units import LIMITS
 
 if TYPE_CHECKING:
     from edgedistill.recipe import Recipe
@@ -97,6 +98,10 @@ def out(gets: str) -> Any:
     return typer.Option("--out", "-o", metavar="DIR", help=gets, rich_help_panel=RESULT)
 
 
+_CHOOSING = frozenset(f"budget.{name}" for name in LIMITS if name != "accuracy")
+"""Limits that a student is chosen for."""
+
+
 def chosen(
     recipe: Path | None, assignments: Sequence[str] | None, given: Mapping[str, object | None]
 ) -> Recipe:
@@ -115,6 +120,9 @@ def chosen(
 
     if recipe is None and not {"teacher.spec", "data.source"} & overrides.keys():
         recipe = recipes.example()
+        search = overrides.get("sizing.search", "none" if _CHOOSING.isdisjoint(overrides) else "auto")
+        if search != "none":  # the example's student is not the user's
+            overrides = {"student.spec": "auto", **overrides}
     result = recipes.resolve(recipe, overrides)
     for name in result.targets:
         devices.load(name)  # a wrong name is told before torch is imported, which takes seconds

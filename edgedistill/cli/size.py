@@ -113,10 +113,11 @@ def _show(found: Sizing, page: Path, command: str) -> None:
             to.print(line, markup=False, soft_wrap=True)
     if found.finalists:
         _finalists(found)
+    trained = "finalists alone were" if found.finalists else "nothing was"
     for line in (
         found.reason,
         f"{found.judged:,} candidates judged in {found.seconds:.0f} s, ranked by {found.proxy}",
-        "nothing was trained: memory and MACs are exact, what is called predicted is a model's",
+        f"{trained} trained: memory and MACs are exact, what is called predicted is a model's",
         f"pictures, limits and finalists: {page}",
         "build with:",
         f"  {command}",
