@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedistill.errors import GateError, InputError, OutputError
+from edgedistill.errors import GateError, InputError, writing
 from edgedistill.ir.graph import Graph
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners import aarch64
@@ -18,7 +18,7 @@ from edgedistill.sizing import cost, designed, fit
 from edgedistill.sizing.fit import Observation
 from edgedistill.sizing.measure import MEASURERS, Measured, Measurer, Place, other_machine
 from edgedistill.sizing.work import Work
-from edgedistill.store import key
+from edgedistill.store import atomic_write, key
 from edgedistill.target import Cost, Runtime, Target
 
 NETWORKS = 128
@@ -177,18 +177,10 @@ def _resumed(path: Path, identity: str) -> list[Measured]:
 
 
 def _keep(path: Path, identity: str, done: Sequence[Measured]) -> None:
-    from edgedistill.store import atomic_write
-
     text = json.dumps({"identity": identity, "measured": [(one.values, one.spread) for one in done]})
-    try:
+    with writing("the measurements so far", path, "choose a file that can be written with --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"measurements cannot be kept: {error.strerror or error}",
-            where=str(path),
-            fix="choose a file that can be written with --out",
-        ) from error
 
 
 def _rounded(value: float) -> float:
