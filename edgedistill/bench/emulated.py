@@ -32,6 +32,7 @@ Int8 = NDArray[np.int8]
 CAnswers = Future[tuple[Int8, str]]
 """Outputs int8 [N, bytes] of C files on this machine, and the compiler, once they are there."""
 
+REMEDY = "build again; if it stays so, compile the C files with -DEDGE_PORTABLE"
 INPUTS = 100  # that a firmware is compared on, at least
 MOST_MACS = 50_000_000
 """Of one inference: past this a hundred of them take QEMU many minutes, and its counter may begin again."""

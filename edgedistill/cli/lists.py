@@ -19,7 +19,7 @@ def list_(
         str,
         typer.Argument(
             help="teachers, families, students, losses, searches, syntheses, exporters, readers, "
-            "runners or tasks."
+            "runners, places or tasks."
         ),
     ],
     quiet: Quiet = False,
@@ -118,6 +118,12 @@ def _runners() -> Rows:
     return (("name", "files", "what it is", "runs here"), *rows)
 
 
+def _places() -> Rows:
+    from edgedistill.bench.places import PLACES
+
+    return (("bench --on", "where it measures"), *((r.written(n), r.text) for n, r in PLACES.items()))
+
+
 def _tasks() -> Rows:
     from edgedistill.tasks import TASKS
 
@@ -135,5 +141,6 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "exporters": _exporters,
     "readers": _readers,
     "runners": _runners,
+    "places": _places,
     "tasks": _tasks,
 }
