@@ -18,8 +18,6 @@ from edgedistill.errors import InputError
 from edgedistill.runners import c_source, programs
 from edgedistill.runners.cortex_m.elf import Sections, sections
 from edgedistill.runners.cortex_m.firmware import compile_model
-from edgedistill.runners.cortex_m.mix import Mix
-from edgedistill.runners.cortex_m.mix import count as count_mix
 from edgedistill.runners.cortex_m.qemu import emulate
 from edgedistill.runners.cortex_m.qemu import version as qemu_version
 from edgedistill.runners.cortex_m.toolchain import CC, OPTIMISED, QEMU, flags, missing, reason_not_runnable
@@ -29,7 +27,6 @@ __all__ = [
     "CC",
     "QEMU",
     "Emulated",
-    "Mix",
     "Sections",
     "compiler_name",
     "missing",
@@ -56,7 +53,6 @@ class Emulated:
     emulator: str
     compiler: str
     flags: str
-    mix: Mix | None = None  # of the first input, where it was asked for
 
     @property
     def ram_bytes(self) -> int:
@@ -73,7 +69,6 @@ def run(
     more: Sequence[str] = (),
     keep: Path | None = None,
     seconds: float = EMULATE_S,
-    mix: bool = False,
 ) -> Emulated:
     """Builds firmware with a device's flash and RAM, and runs it on the device's emulator.
 
@@ -85,7 +80,6 @@ def run(
         more: flags for the model alone, such as warnings.
         keep: where sources and images stay; None: nowhere.
         seconds: that one image may run.
-        mix: counts the first input's instructions by class; ``mix.reason_not_countable`` is None.
 
     Raises:
         InputError: the model does not fit the device, or there is no model.
@@ -124,7 +118,6 @@ def run(
             emulator=qemu_version(),
             compiler=compiler_name(cc),
             flags=" ".join((*flags(device), *OPTIMISED)),
-            mix=count_mix(firmware, chunks[0][:1], seconds=seconds) if mix else None,
         )
 
 

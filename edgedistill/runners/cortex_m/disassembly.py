@@ -43,7 +43,7 @@ def disassemble(image: Path, cc: str) -> Mapping[int, Instruction]:
     """
     program = objdump(cc)
     assert program is not None, "mix.missing() says why"
-    command = [program, "-d", "--no-show-raw-insn", "-m", ARCHITECTURE, image]
+    command: list[str | Path] = [program, "-d", "--no-show-raw-insn", "-m", ARCHITECTURE, image]
     ended = programs.run(command, seconds=OBJDUMP_S)
     if ended.code != 0:
         raise GateError(

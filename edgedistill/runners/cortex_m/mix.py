@@ -6,6 +6,7 @@ second. What an IT block or a predicate skips is an executed instruction, here a
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import GateError
+from edgedistill.runners import c_source
 from edgedistill.runners.cortex_m import disassembly, plugin, qemu
 from edgedistill.runners.cortex_m.classes import CLASSES, class_of
 from edgedistill.runners.cortex_m.disassembly import Instruction
-from edgedistill.runners.cortex_m.firmware import Firmware
-from edgedistill.runners.cortex_m.toolchain import QEMU
+from edgedistill.runners.cortex_m.firmware import compile_model
+from edgedistill.runners.cortex_m.machines import MACHINES
+from edgedistill.runners.cortex_m.toolchain import CC, QEMU
+from edgedistill.target import Target
+
+COUNT_S = 600  # as an image without a plugin has; it takes two to three times as long
 
 _OVERHEAD, _FIRST = 0, 2  # regions of firmware.c, in order: two bare readings, the loop, an inference
 _COUNTER = 0x18  # semihosting.h: of Arm's FPGA system registers
@@ -42,6 +48,12 @@ class Function:
     @property
     def instructions(self) -> int:
         return sum(self.executed.values())
+
+    def as_dict(self) -> dict[str, str | int]:
+        """One row of a table: ``function``, ``instructions``, the keys of ``CLASSES``, bytes."""
+        counts = {"instructions": self.instructions, **self.executed}
+        moved = {"loaded_bytes": self.loaded_bytes, "stored_bytes": self.stored_bytes}
+        return {"function": self.name, **counts, **moved}
 
 
 @dataclass(frozen=True)
@@ -80,29 +92,35 @@ def reason_not_countable(cc: str) -> str | None:
     return None
 
 
-def count(firmware: Firmware, x: NDArray[np.int8], *, seconds: float) -> Mix:
+def count(
+    c_folder: Path, device: Target, x: NDArray[np.int8], *, cc: str = CC, seconds: float = COUNT_S
+) -> Mix:
     """Of one inference.
 
     Args:
-        firmware: compiled for a device for which ``reason_not_countable`` is None.
+        c_folder: with the two C files of a model.
+        device: one for which ``reason_not_countable`` and ``cortex_m.reason_not_runnable`` are None.
         x: the input, int8 [1, ...].
+        cc: GCC for Arm.
         seconds: that it may take.
 
     Raises:
-        InputError: the model does not fit the device.
-        GateError: the emulator fails, or counts something else than its own counter.
+        InputError: the model does not fit the device, or there is no model.
+        GateError: compiler or emulator fail, or the plugin counts something else than firmware's counter.
     """
-    assert len(x) == 1 and firmware.device.emulator is not None
-    name, machine = firmware.device.emulator.value, firmware.machine
-    image = firmware.link(x, "mix")
-    made = str(plugin.get()).replace(",", ",,")  # QEMU's way to write a comma
-    more = ("-plugin", f"file={made},counter={machine.fpgaio + _COUNTER:#x},out={_OUT}")
-    text = qemu.said_by(image, name, seconds=seconds, more=more, folder=firmware.folder)
-    said = qemu.parse(text, name, machine)
-    regions = read(firmware.folder / _OUT)
+    assert len(x) == 1 and device.emulator is not None
+    name, machine = device.emulator.value, MACHINES[device.emulator.value]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        image = compile_model(c_source.find(c_folder), device, folder, cc=cc).link(x, "mix")
+        made = str(plugin.get()).replace(",", ",,")  # QEMU's way to write a comma
+        more = ("-plugin", f"file={made},counter={machine.fpgaio + _COUNTER:#x},out={_OUT}")
+        said = qemu.parse(qemu.said_by(image, name, seconds=seconds, more=more, folder=folder), name, machine)
+        regions = read(folder / _OUT)
+        instructions = disassembly.disassemble(image, cc)
     if len(regions) <= _FIRST:
         raise _unlike(name, f"{len(regions)} regions")
-    found = sort(regions[_FIRST], disassembly.disassemble(image, firmware.cc))
+    found = sort(regions[_FIRST], instructions)
     expected = said.first_again[0] + sum(site[0] for site in regions[_OVERHEAD].values())
     if found.whole.instructions != expected:
         raise _unlike(name, f"{found.whole.instructions:,} instructions, the counter {expected:,}")

@@ -68,7 +68,7 @@ def said_by(
         "stdio,id=said,signal=off",
     )
     host = ("-semihosting-config", "enable=on,target=native,chardev=said", "-icount", f"shift={ICOUNT_SHIFT}")
-    command = [QEMU, "-M", name, *quiet, *host, *more, "-kernel", image]
+    command: list[str | Path] = [QEMU, "-M", name, *quiet, *host, *more, "-kernel", image]
     ended = programs.run(command, seconds=seconds, folder=folder)
     if ended.code != 0:
         reason = _CODES.get(ended.code, f"QEMU ended with {ended.code}: {ended.last_words}")
