@@ -169,7 +169,7 @@ def deliver(
             if on_cortex_m:
                 reporter.stage("emulate", f"{device.title} in QEMU")
                 on_device = emulated.on_device(
-                    folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned
+                    folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned, mix=True
                 )
                 proofs = (*proofs, on_device.parity)
                 measurements = (*measurements, *on_device.measurements)

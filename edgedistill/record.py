@@ -80,8 +80,9 @@ class Measurement(_Value):
     """A figure with its provenance."""
 
     # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
-    # ram_bytes, flash_bytes, estimated_latency, estimated_energy; of an accelerator: npu_cycles,
-    # cpu_operators
+    # ram_bytes, flash_bytes, estimated_latency, estimated_energy, and of its first input's instructions
+    # multiply_accumulates, multiplies, arithmetic, loads, stores, branches, other_instructions (they add
+    # up to all of them), loaded_bytes, stored_bytes; of an accelerator: npu_cycles, cpu_operators
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edgedistill.record import Parity
     from edgedistill.reporter import Reporter
+    from edgedistill.runners.cortex_m.mix import Mix
 
 Json = Annotated[bool, typer.Option("--json", help="Result as JSON; progress as JSON lines on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]
@@ -40,6 +41,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def print_functions(mix: Mix) -> None:
+    """What the instructions of every function were, and of all."""
+    rows = [f.as_dict() for f in (*mix.functions, mix.whole)]
+    names = [name for name in rows[0] if name != "function"]
+    table = [(str(row["function"]), *(f"{row[name]:,}" for name in names)) for row in rows]
+    print_table(("function", *(name.replace("_", " ") for name in names)), table)
 
 
 def print_parity(rows: Sequence[Parity]) -> None:
