@@ -110,7 +110,7 @@ def stage(
     problem = _problem(run, task, families, load)
     parts = _parts(recipe, devices, limits, problem)
     history = key("search", parts)[:16]  # more trials or a thorough search go on with the same history
-    parts |= {"sizing": section.model_dump_json()}
+    parts |= {"sizing": section.model_dump_json(), "fields": ",".join(Sizing.model_fields)}
     if problem.teacher is not None:
         parts |= {"teacher": problem.teacher.fingerprint, "distill": recipe.distill.model_dump_json()}
     name = run.stage_key("size", **parts)
