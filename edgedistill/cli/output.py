@@ -44,11 +44,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
 
 
 def print_functions(mix: Mix) -> None:
-    """What the instructions of every function were, and of all."""
+    """What the instructions of every function were, and of all: rounded, so that a line has room for them."""
+    from edgedistill.units import format_count
+
     rows = [f.as_dict() for f in (*mix.functions, mix.whole)]
-    names = [name for name in rows[0] if name != "function"]
-    table = [(str(row["function"]), *(f"{row[name]:,}" for name in names)) for row in rows]
-    print_table(("function", *(name.replace("_", " ") for name in names)), table)
+    table = [tuple(n if isinstance(n, str) else format_count(n) for n in row.values()) for row in rows]
+    heads = (
+        "function",
+        "all",
+        "mul-add",
+        "mul",
+        "arith",
+        "load",
+        "store",
+        "branch",
+        "other",
+        "read B",
+        "written B",
+    )
+    print_table(heads, table, title="instructions of one inference, and the bytes they move")
 
 
 def print_parity(rows: Sequence[Parity]) -> None:

@@ -231,6 +231,7 @@ class TestInQemu:
     ) -> None:
         graph = small_integer_graph(5)
         c.write(graph, Metadata("student", "", graph.labels, 1 / 64, 0, "0"), tmp_path / "c")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "with, a comma"))  # QEMU takes it, too
         read = mix.read
         monkeypatch.setattr(mix, "read", lambda path: [{}, *read(path)])  # one region late: the loop
         with pytest.raises(GateError, match=r"counted 200,00\d instructions, the counter"):

@@ -19,13 +19,6 @@
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-struct info {
-    const char *target_name;
-    struct {
-        int min, cur;
-    } version;
-    bool system_emulation;
-};
 enum registers { NO_REGISTERS };
 enum direction { READ = 1, WRITE, BOTH };
 typedef void translated_t(uint64_t id, struct qemu_plugin_tb *block);
@@ -43,7 +36,7 @@ unsigned int qemu_plugin_mem_size_shift(uint32_t access);
 bool qemu_plugin_mem_is_store(uint32_t access);
 
 EXPORT int qemu_plugin_version = API;
-EXPORT int qemu_plugin_install(uint64_t id, const struct info *info, int argc, char **argv);
+EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
 
 /* One instruction, however often it is translated. */
 struct site {
@@ -130,7 +123,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *block)
     }
 }
 
-EXPORT int qemu_plugin_install(uint64_t id, const struct info *info, int argc, char **argv)
+EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
     int i;
     (void)info;

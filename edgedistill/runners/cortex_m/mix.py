@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 
 from edgedistill.errors import GateError
 from edgedistill.runners import c_source
-from edgedistill.runners.cortex_m import disassembly, plugin, qemu
+from edgedistill.runners.cortex_m import EMULATE_S, disassembly, plugin, qemu
 from edgedistill.runners.cortex_m.classes import CLASSES, class_of
 from edgedistill.runners.cortex_m.disassembly import Instruction
 from edgedistill.runners.cortex_m.firmware import compile_model
 from edgedistill.runners.cortex_m.machines import MACHINES
 from edgedistill.runners.cortex_m.toolchain import CC, QEMU
 from edgedistill.target import Target
-
-COUNT_S = 600  # as an image without a plugin has; it takes two to three times as long
 
 _OVERHEAD, _FIRST = 0, 2  # regions of firmware.c, in order: two bare readings, the loop, an inference
 _COUNTER = 0x18  # semihosting.h: of Arm's FPGA system registers
@@ -93,7 +91,7 @@ def reason_not_countable(cc: str) -> str | None:
 
 
 def count(
-    c_folder: Path, device: Target, x: NDArray[np.int8], *, cc: str = CC, seconds: float = COUNT_S
+    c_folder: Path, device: Target, x: NDArray[np.int8], *, cc: str = CC, seconds: float = EMULATE_S
 ) -> Mix:
     """Of one inference.
 
