@@ -65,6 +65,8 @@ def build(
     recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
     robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
+    for text in choose.unpredictable(given, targets):
+        run.warn(text)
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     phases.check(recipe)
@@ -76,7 +78,7 @@ def build(
         if fresh:
             parallel.once(run.store.clear)
         if limits is not None:
-            sizing = choose.stage(run.within(given), targets, limits, load_data)
+            sizing = parallel.once(choose.stage, run.within(given), targets, limits, load_data)
             run.reporter.note(sizing.reason)
             run = choose.with_student(run, sizing)
             recipe, spec = run.recipe, students.parse(run.recipe.student.spec)

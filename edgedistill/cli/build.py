@@ -114,7 +114,9 @@ def build(
     voice = reporter(quiet=quiet, as_json=json_)
     try:
         records = run(chosen, out, fresh=fresh, reporter=voice)
-        findings = limits.check(recipes.budget(chosen), tuple(records.values()))
+        limited_by = recipes.budget(chosen)
+        foretold = limits.predictions(out, chosen.targets) if limited_by else {}
+        findings = limits.check(limited_by, tuple(records.values()), foretold)
         for text in findings.unknown:
             voice.warn(text)
     finally:
