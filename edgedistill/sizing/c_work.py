@@ -80,9 +80,9 @@ def _conv(graph: Graph, step: Step, kernels: Kernels) -> tuple[str, Counts]:
 class _Conv(NamedTuple):
     """What of a convolution decides how its kernel loops."""
 
-    x: tuple[int, int, int]  # H, W, I
-    w: tuple[int, int, int, int]  # O, KH, KW, I
-    y: tuple[int, int, int]  # H', W', O
+    x: tuple[int, ...]  # H, W, I
+    w: tuple[int, ...]  # O, KH, KW, I
+    y: tuple[int, ...]  # H', W', O
     stride: ops.Pair
     pads: ops.Pair  # top, left
 
