@@ -33,16 +33,24 @@ from edgedistill.sized import Sizing
 from edgedistill.sizing.budget import PREDICTED
 from edgedistill.target import Target
 
-BUDGETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+Budgets = Mapping[str, Mapping[str, str]]
+
+CIFAR10: Budgets = MappingProxyType(
     {
         "android-midrange": {"latency": "2ms"},
         "raspberry-pi-5": {"latency": "400us", "weights": "192KiB"},
         "nucleo-l4r5zi": {"latency": "120ms", "ram": "48KiB", "flash": "96KiB"},
     }
 )
+DIGITS: Budgets = MappingProxyType(  # images have a sixteenth of the pixels
+    {
+        "android-midrange": {"latency": "100us"},
+        "raspberry-pi-5": {"latency": "40us", "weights": "48KiB"},
+        "nucleo-l4r5zi": {"latency": "10ms", "ram": "8KiB", "flash": "32KiB"},
+    }
+)
 TEACHER = "edgedistill.teachers.architectures:cifar_resnet56"
 STAGES = ("teacher", "views", "size", "distill", "quantise")
-TEST_IMAGES = 1000  # of CIFAR-10: every runtime answers them for every device
 
 
 def main() -> None:
@@ -51,17 +59,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--real-data", type=Path)
     parser.add_argument("--limit", type=int, default=3000, help="training images of CIFAR-10")
+    parser.add_argument("--test-images", type=int, default=1000, help="of CIFAR-10, in every runtime")
     parser.add_argument("--epochs", type=int, help="of float training; 1, of digits 8")
     parser.add_argument("--trials", type=int, default=300, help="candidates of each search")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     choices = common(arguments)
-    students = [one(name, limits, choices, arguments.out) for name, limits in BUDGETS.items()]
+    budgets = CIFAR10 if arguments.real_data else DIGITS
+    students = [one(name, limits, choices, arguments.out) for name, limits in budgets.items()]
     result = {
         "recipe": {key: value for key, value in choices.items() if key != "teacher.spec"},
         "seconds": sum(row["seconds"] for row in students),
+        "training_images": arguments.limit if arguments.real_data else None,  # None: all digits
         "different_students": len({row["student"] for row in students}),
         "teacher_asked_by": [row["target"] for row in students if "soft targets" in row["stage_seconds"]],
+        "within_band": sum(bool(row["instructions"]["within_band"]) for row in students),
         "all_budgets_hold": all(limit["holds"] for row in students for limit in row["limits"].values()),
         "students": students,
     }
@@ -83,7 +95,7 @@ def common(arguments: argparse.Namespace) -> dict[str, object]:
         "bench.runs": 10,
     }
     if arguments.real_data:
-        source, test = less(arguments.real_data / "cifar10", arguments.limit, arguments.out)
+        source, test = less(arguments)
         (weights,) = (arguments.real_data / "cifar10" / "teachers").glob("resnet56-*.th")
         made |= {
             "data.source": str(source),
@@ -93,17 +105,21 @@ def common(arguments: argparse.Namespace) -> dict[str, object]:
             "teacher.normalisation": "imagenet",
             "distill.epochs": arguments.epochs or 1,
             "distill.batch": 50,
-            "distill.lr": 0.04,
+            "distill.optimiser": "muon",
+            "distill.lr": 0.03,
+            "distill.ema": 0.9,  # few steps
             "trust": True,
         }
     return made
 
 
-def less(folder: Path, limit: int, out: Path) -> tuple[Path, Path]:
-    """So many training images of CIFAR-10 and ``TEST_IMAGES`` test images, as two .npz files."""
-    data = data_sets.load(DataSection(source=str(folder), limit=limit), seed=0, cache=out / ".cache" / "data")
-    paths = (out / f"train-{limit}.npz", out / f"test-{TEST_IMAGES}.npz")
-    for path, split in zip(paths, (data.train, data.test.rows(np.arange(TEST_IMAGES))), strict=True):
+def less(arguments: argparse.Namespace) -> tuple[Path, Path]:
+    """So many training and test images of CIFAR-10, as two .npz files."""
+    out, limit, count = arguments.out, arguments.limit, arguments.test_images
+    section = DataSection(source=str(arguments.real_data / "cifar10"), limit=limit)
+    data = data_sets.load(section, seed=0, cache=out / ".cache" / "data")
+    paths = (out / f"train-{limit}.npz", out / f"test-{count}.npz")
+    for path, split in zip(paths, (data.train, data.test.rows(np.arange(count))), strict=True):
         np.savez(path, x=np.asarray(split.images_NHWC), y=split.labels)
     return paths
 

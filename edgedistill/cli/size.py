@@ -84,7 +84,11 @@ def size(
     if json_:
         print_json(found.model_dump(mode="json"))
     elif not quiet:
-        _show(found, out / PAGE, _command(found, out, recipe, teacher, data))
+        flags: list[tuple[str, object]] = [("--target", ",".join(chosen.targets)), ("--recipe", recipe)]
+        flags += [("--teacher", teacher), ("--data", data), ("--seed", seed)]
+        flags += [("--set", text) for text in set_ or () if not text.strip().startswith("sizing.")]
+        flags += [("--budget", ",".join(f"{name}={text}" for name, text in limits.items()) or None)]
+        _show(found, out / PAGE, _command(found, out, flags, trust=bool(trust)))
 
 
 def _kind(search: str | None) -> str | None:
@@ -153,12 +157,12 @@ def _finalists(found: Sizing) -> None:
     print_table(("finalist", "validation", "epochs", "images", "time"), rows)
 
 
-def _command(found: Sizing, out: Path, recipe: Path | None, teacher: str | None, data: str | None) -> str:
-    """How the chosen student is built with what the search was told."""
+def _command(found: Sizing, out: Path, flags: Sequence[tuple[str, object]], *, trust: bool) -> str:
+    """How the chosen student is built with what the search was told (None: it was not)."""
     import shlex
 
-    parts = ["edgedistill", "build", "--target", ",".join(found.targets), "--student", found.chosen.student]
-    parts += ["--recipe", str(recipe), "--search", "none"] if recipe else []
-    parts += ["--teacher", teacher] if teacher else []
-    parts += ["--data", data] if data else []
-    return shlex.join([*parts, "--out", str(out)])
+    parts = ["edgedistill", "build", "--student", found.chosen.student]
+    for flag, value in flags:
+        parts += [] if value is None else [flag, str(value)]
+        parts += ["--search", "none"] if flag == "--recipe" and value is not None else []
+    return shlex.join([*parts, *(["--trust"] if trust else []), "--out", str(out)])

@@ -25,6 +25,11 @@ class Amount:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def most(self) -> float:
+        """What a limit is held against."""
+        return self.value if self.high is None else self.high
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -155,7 +160,7 @@ def limits(sizing: Sizing) -> Iterator[Limit]:
             continue
         axis = AXES[name]
         amount = axis.of(sizing.chosen)
-        share = None if amount is None or allowed <= 0 else amount.value / allowed
+        share = None if amount is None or allowed <= 0 else amount.most / allowed
         yield Limit(axis.title, axis.words(allowed), axis.said(sizing.chosen), share, origin, binds)
 
 
