@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgedistill import record as records
-from edgedistill.bench.files import C, COREML, GOLDEN, GRAPH, INT8, RECORD, sha256_of, size_of
+from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, RECORD, C, sha256_of, size_of
 from edgedistill.data import frontend
 from edgedistill.errors import InputError
 from edgedistill.ir import serial
