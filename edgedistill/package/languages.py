@@ -84,9 +84,7 @@ def answers(cases: Sequence[Picture | Recording], command: Sequence[str | Path],
     return (folder / "results.bin").read_bytes()
 
 
-def in_c(
-    cases: Sequence[Picture | Recording], cc: Sequence[str], *, under: Sequence[str] = ()
-) -> bytes:
+def in_c(cases: Sequence[Picture | Recording], cc: Sequence[str], *, under: Sequence[str] = ()) -> bytes:
     """As ``answers``, of the C files compiled by ``cc``; ``under``: an emulator and its arguments."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
