@@ -1,4 +1,4 @@
-"""Writes the model card of a package: what it is for, how good it was found, how, and under which licences."""
+"""Writes the model card of a package: what it is for, how good it was found to be, and its licences."""
 
 # Mitchell et al. 2019, "Model Cards for Model Reporting", section 4: details, use, metrics, data, caveats.
 

@@ -240,5 +240,5 @@ def _no_key(path: Path, kind: str, cause: object) -> InputError:
     return InputError(
         f"this is not an Ed25519 {kind} key in PEM without a password: {cause}",
         where=str(path),
-        fix="openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out key.pub.pem",
+        fix="openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out pub.pem",
     )
