@@ -43,7 +43,8 @@ def text(contract: Contract, folder: Path) -> str:
                 for r in contract.parity
             ],
             "figures": [
-                (m.quantity, figure(m), m.how, m.device or m.runtime, m.note) for m in contract.measurements
+                (m.quantity, m.artifact, figure(m), m.how, m.device or m.runtime, m.note)
+                for m in contract.measurements
             ],
         },
     )

@@ -23,11 +23,11 @@ Sound (as data/audio.py makes training clips):
 
 1. samples in units of 16 bits: of 8 bits ``(u - 128) * 256``, of 24 and 32 bits divided by 256 and 65536;
 2. of a recording longer than a second the middle second, at its own rate; the mean of all channels;
-3. resampled to the model's rate (``resampled``), for 44.1 kHz as for 8 kHz; in double precision, so that
-   another order of additions moves a value by less than 1e-9 of a unit of 16 bits, and the rounded
-   sample only where it lies that close to a half;
+3. resampled to the model's rate (``resampled``), for 44.1 kHz as for 8 kHz; in double precision, where
+   another order of additions moves a value by less than 1e-9 of a unit of 16 bits;
 4. of what is longer than the clip the middle, and zeros on both sides of what is shorter: of an odd number
-   of zeros the extra one comes last; rounded half to even and clamped to 16 bits;
+   of zeros the extra one comes last; rounded half to even first to 24 bits behind the point, so that the
+   last bits of a sum do not decide, and then to a whole number; clamped to 16 bits;
 5. log-mel features in integers (data/frontend.py, frontend.c), ``q = feature - 128``.
 
 Shapes: H, W, C of a picture; S samples, K channels of a recording.
@@ -174,7 +174,8 @@ def clip(samples_SK: NDArray[np.generic], rate_hz: int, to_hz: int, length: int)
     mono = _middle(mono, length)
     missing = length - len(mono)
     padded = np.pad(mono, (missing // 2, missing - missing // 2))
-    return np.rint(padded).clip(-32768, 32767).astype(np.int16)
+    exact = np.rint(padded * 2.0**24) / 2.0**24  # what is a half but for the last bits of a sum becomes one
+    return np.rint(exact).clip(-32768, 32767).astype(np.int16)
 
 
 def resampled(mono_S: Real, rate_hz: int, to_hz: int) -> Real:
