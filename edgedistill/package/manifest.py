@@ -105,7 +105,7 @@ def write(contract: Contract, package: str, version: str, out: Path, key: Path |
             if r.how != "not run"
         ),
         versions=dict(contract.versions),
-        signed_by=None if signer is None else signer.public_key().public_bytes_raw().hex(),
+        signed_by=None if signer is None else _public_hex(signer),
         files=tuple(
             File(path=path, sha256=sha256_of(file), size_bytes=file.stat().st_size)
             for path, file in _files(out).items()
@@ -221,6 +221,12 @@ def _private(path: Path) -> Any:
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise _no_key(path, "private", "it is of another kind")
     return key
+
+
+def _public_hex(signer: Any) -> str:
+    serialization, _ = _library()
+    raw: bytes = signer.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return raw.hex()
 
 
 def _library() -> Any:

@@ -247,7 +247,8 @@ def test_the_cpp_example_answers_as_the_readme_says(
     objects = [str(o) for o in tmp_path.glob("*.o")]
     link = [cxx, "-std=c++17", "-O1", "-Wall", "-Werror", "-static", *include, cpp / "predict.cpp", *objects]
     subprocess.run([*link, "-o", "predict"], cwd=tmp_path, check=True)
-    for case in json.loads((place / golden_raw.INDEX).read_text())["cases"]:
+    cases = json.loads((place / golden_raw.INDEX).read_text())["cases"]
+    for case in cases[-3:] if under else cases:
         shape = case["shape"] if case["rate_hz"] is None else [case["shape"][1], case["rate_hz"]]
         command = [*under, "./predict", str(place / case["raw"]), *map(str, shape)]
         out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
