@@ -1,0 +1,153 @@
+"""Writes a Gradle library module for Android: the student, its runtimes, pre-processing in Kotlin, a self-test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedistill.data import frontend
+from edgedistill.package import app_assets, templates
+from edgedistill.package.contract import Contract, ModelFile, SoundInput
+from edgedistill.package.names import Names, names
+
+FOLDER = "android-gradle"  # of the templates
+CLASS = "Student"
+VERSIONS: Mapping[str, str | int] = {
+    "agp": "8.13.2",  # works with Kotlin 2.4, https://developer.android.com/build/kotlin-support
+    "kotlin": "2.4.20",  # the compiler that the tests use
+    "min_sdk": 24,  # of onnxruntime-android; LiteRT 2.1 has 23
+}
+SOURCES = ("Backend", "Postprocess", "SelfTest", "Student", "StudentContract")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A product flavour: a runtime's Maven artifact and the class that speaks to it."""
+
+    flavour: str
+    backend: str
+    artifact: str
+    java_package: str
+    format: str
+
+
+RUNTIMES = (
+    # The Interpreter API, on the CPU: https://ai.google.dev/edge/litert/android, table of versions
+    Runtime("litert", "LiteRt", "com.google.ai.edge.litert:litert:2.1.5", "org.tensorflow.lite", "tflite"),
+    Runtime(
+        "onnxruntime", "OnnxRuntime", "com.microsoft.onnxruntime:onnxruntime-android:1.24.2", "ai.onnxruntime", "onnx"
+    ),
+)
+
+
+def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
+    """Writes the module and a folder around it that builds on its own.
+
+    Args:
+        contract: of the build.
+        folder: of the build.
+        out: the package's folder, which exists.
+
+    Returns:
+        Notes for people.
+
+    Raises:
+        InputError: the build has neither student.tflite nor student.onnx.
+    """
+    contract.need("tflite", "onnx", package="Android")
+    name = names(contract.name)
+    found = [(r, m) for r in RUNTIMES if (m := contract.model(r.format)) is not None]
+    module = out / name.module
+    assets = module / "src" / "main" / "assets" / name.module
+    assets.mkdir(parents=True)
+    written = app_assets.write(contract, folder, assets, [model for _, model in found])
+    values = _values(contract, name, found, written)
+    for file in ("settings.gradle.kts", "gradle.properties", "README.md"):
+        templates.write(out, file, templates.render(f"{FOLDER}/{file}.j2", values))
+    for file in ("build.gradle.kts", "consumer-rules.pro"):
+        templates.write(module, file, templates.render(f"{FOLDER}/{file}.j2", values))
+    front_end = ("LogMel", "SoundTables") if contract.is_sound else ("Preprocess",)
+    for source in (*SOURCES, *front_end):
+        _source(module, name, "main", source, values)
+    for runtime, model in found:
+        _source(module, name, runtime.flavour, runtime.backend, values)
+        tests = f"androidTest{runtime.flavour.capitalize()}"
+        _source(module, name, tests, f"{runtime.backend}SelfTest", values | {"backend": runtime.backend}, "DeviceTest")
+        place = module / "src" / runtime.flavour / "assets" / name.module
+        place.mkdir(parents=True)
+        shutil.copyfile(folder / model.path, place / model.path)
+    return (
+        f"Kotlin package {name.package}, Gradle module :{name.module}; README.md says how an app takes it in",
+        "not run here: Gradle, and a phone or its emulator; the module's self-test is for them",
+    )
+
+
+def _source(
+    module: Path, name: Names, source_set: str, file: str, values: Mapping[str, object], template: str | None = None
+) -> None:
+    path = f"src/{source_set}/kotlin/{name.package.replace('.', '/')}/{file}.kt"
+    templates.write(module, path, templates.render(f"{FOLDER}/{template or file}.kt.j2", values))
+
+
+def _values(
+    contract: Contract, name: Names, found: list[tuple[Runtime, ModelFile]], written: app_assets.Written
+) -> dict[str, object]:
+    return {
+        "title": contract.name,
+        "package": name.package,
+        "module": name.module,
+        "asset_folder": name.module,
+        "class_name": CLASS,
+        "versions": VERSIONS,
+        "input": contract.input,
+        "sound": front_end_numbers() if isinstance(contract.input, SoundInput) else None,
+        "backends": [runtime.backend for runtime, _ in found],
+        "runtimes": [vars(runtime) | {"file": m.path, "size_bytes": m.size_bytes} for runtime, m in found],
+        "vectors": written.vectors,
+        "raw": written.raw,
+        "proofs": [
+            f"{row.artifact} in {row.runtime}: {row.identical} of {row.values} values the same bits ({row.how})"
+            for runtime, _ in found
+            for row in contract.runtimes(runtime.format)
+        ],
+    }
+
+
+def front_end_numbers() -> dict[str, object]:
+    """The sound front end's constants, for a template; tables as rows of numbers with commas."""
+    t = frontend.tables()
+    half = frontend.FFT // 2
+    tables = {
+        "window": t.window,
+        "cosine": t.cosine,
+        "sine": t.sine,
+        "edges": [*t.edges.tolist(), len(t.rising)],
+        "rising": t.rising,
+        "log2": t.log2,
+    }
+    return {
+        "rate_hz": frontend.RATE_HZ,
+        "samples": frontend.SAMPLES,
+        "window": frontend.WINDOW,
+        "hop": frontend.HOP,
+        "frames": frontend.FRAMES,
+        "bands": frontend.BANDS,
+        "half": half,
+        "half_bits": half.bit_length() - 1,
+        "window_shift": frontend.WINDOW_BITS - frontend.FRACTION_BITS,
+        "twiddle_bits": frontend.TWIDDLE_BITS,
+        "power_shift": frontend.POWER_SHIFT,
+        "mel_bits": frontend.MEL_BITS,
+        "log_bits": frontend.LOG_BITS,
+        "floor_octaves": frontend.FLOOR_OCTAVES,
+        "level_shift": frontend.LEVEL_SHIFT,
+        "first_bin": t.first_bin,
+        "tables_sha256": t.sha256,
+        "tables": [(name, _rows([int(v) for v in values])) for name, values in tables.items()],
+    }
+
+
+def _rows(values: list[int]) -> list[str]:
+    return [", ".join(map(str, values[i : i + 16])) for i in range(0, len(values), 16)]
