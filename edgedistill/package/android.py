@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedistill.data import frontend
 from edgedistill.package import app_assets, templates
 from edgedistill.package.contract import Contract, ModelFile, SoundInput
+from edgedistill.package.front_end import constants
 from edgedistill.package.names import Names, names
 
 FOLDER = "android-gradle"  # of the templates
@@ -102,52 +102,10 @@ def _values(
         "class_name": CLASS,
         "versions": VERSIONS,
         "input": contract.input,
-        "sound": front_end_numbers() if isinstance(contract.input, SoundInput) else None,
+        "sound": constants() if isinstance(contract.input, SoundInput) else None,
         "backends": [runtime.backend for runtime, _ in found],
         "runtimes": [vars(runtime) | {"file": m.path, "size_bytes": m.size_bytes} for runtime, m in found],
         "vectors": written.vectors,
         "raw": written.raw,
-        "proofs": [
-            f"{row.artifact} in {row.runtime}: {row.identical} of {row.values} values the same bits ({row.how})"
-            for runtime, _ in found
-            for row in contract.runtimes(runtime.format)
-        ],
+        "proofs": app_assets.proofs(contract, [runtime.format for runtime, _ in found]),
     }
-
-
-def front_end_numbers() -> dict[str, object]:
-    """The sound front end's constants, for a template; tables as rows of numbers with commas."""
-    t = frontend.tables()
-    half = frontend.FFT // 2
-    tables = {
-        "window": t.window,
-        "cosine": t.cosine,
-        "sine": t.sine,
-        "edges": [*t.edges.tolist(), len(t.rising)],
-        "rising": t.rising,
-        "log2": t.log2,
-    }
-    return {
-        "rate_hz": frontend.RATE_HZ,
-        "samples": frontend.SAMPLES,
-        "window": frontend.WINDOW,
-        "hop": frontend.HOP,
-        "frames": frontend.FRAMES,
-        "bands": frontend.BANDS,
-        "half": half,
-        "half_bits": half.bit_length() - 1,
-        "window_shift": frontend.WINDOW_BITS - frontend.FRACTION_BITS,
-        "twiddle_bits": frontend.TWIDDLE_BITS,
-        "power_shift": frontend.POWER_SHIFT,
-        "mel_bits": frontend.MEL_BITS,
-        "log_bits": frontend.LOG_BITS,
-        "floor_octaves": frontend.FLOOR_OCTAVES,
-        "level_shift": frontend.LEVEL_SHIFT,
-        "first_bin": t.first_bin,
-        "tables_sha256": t.sha256,
-        "tables": [(name, _rows([int(v) for v in values])) for name, values in tables.items()],
-    }
-
-
-def _rows(values: list[int]) -> list[str]:
-    return [", ".join(map(str, values[i : i + 16])) for i in range(0, len(values), 16)]

@@ -71,6 +71,15 @@ def write(contract: Contract, folder: Path, out: Path, models: Sequence[ModelFil
     return Written(len(inputs), len(raw))
 
 
+def proofs(contract: Contract, formats: Sequence[str]) -> list[str]:
+    """A line for each runtime that was proved on one of the formats."""
+    return [
+        f"{row.artifact} in {row.runtime}: {row.identical} of {row.values} values the same bits ({row.how})"
+        for name in formats
+        for row in contract.runtimes(name)
+    ]
+
+
 def raw_inputs(contract: Contract) -> tuple[NDArray[np.generic], ...]:
     """Made-up inputs that use every step: pictures of other shapes and sizes, recordings short and long."""
     rng = np.random.default_rng(_SEED)
