@@ -1,0 +1,122 @@
+"""Compiles packaged Kotlin with the real compiler against stubs of Android's classes, and runs it on a desktop's JVM.
+
+What the stubs fake says so in its comment: files in the place of an APK, and answers that are told to the
+runtimes. Pre- and post-processing, digests and the self-test are the packaged code itself; JSON is read by Android's
+own org.json (Debian's libandroid-json-java).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedistill.package.android import VERSIONS
+from edgedistill.runners.aarch64_system import sysroot
+
+HERE = Path(__file__).parent
+JSON_JAR = Path("/usr/share/java/com.android.json.jar")
+PACKAGES = {"pictures": "edgedistill.pictures_student", "sounds": "edgedistill.sounds_student"}
+_COMPILER = (
+    "kotlin-compiler.jar",
+    "kotlin-stdlib.jar",
+    "kotlin-script-runtime.jar",
+    "kotlin-reflect.jar",
+    "annotations-13.0.jar",
+    "kotlinx-coroutines-core-jvm.jar",
+)
+_FAST = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # a compiler lives too short for the second one
+
+
+def compiler() -> Path:
+    """Where .ci/tools puts the jars of npm's kotlin-compiler."""
+    return sysroot.cache() / f"kotlin-compiler-{VERSIONS['kotlin']}" / "lib"
+
+
+def missing() -> str | None:
+    """Why nothing can be compiled here, or None."""
+    if shutil.which("javac") is None or shutil.which("java") is None:
+        return "needs a JDK 17 (javac, java)"
+    if not JSON_JAR.is_file():
+        return "needs Android's org.json (Debian: libandroid-json-java)"
+    if not all((compiler() / jar).is_file() for jar in _COMPILER):
+        return f"needs the Kotlin compiler {VERSIONS['kotlin']} (.ci/tools fetches it with npm)"
+    return None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Compiled packages, with the harness that speaks to each."""
+
+    classes: tuple[Path, ...]
+
+    def preprocess(
+        self, package: str, folder: Path, *, size: tuple[int, int, int] | None = None, warm_ups: int = 0
+    ) -> float:
+        """Makes NAME.int8 of every NAME.raw in ``folder``; seconds for all of them, files left out.
+
+        Args:
+            package: pictures or sounds.
+            folder: with the raw inputs, as ``raw_picture`` and ``raw_clip`` make them.
+            size: height, width and channels of the model's input, for pictures.
+            warm_ups: inputs that are processed before the clock starts.
+        """
+        sizes = () if size is None else ("x".join(map(str, size)),)
+        told = self._run(package, ("preprocess", str(folder), *sizes, str(warm_ups)), fast=not warm_ups)
+        return float(told["seconds"])
+
+    def self_test(self, package: str, assets: Sequence[Path]) -> dict[str, object]:
+        """What the module says of itself, with its assets in these folders; later ones are looked at last."""
+        return self._run(package, ("selftest", *map(str, assets)), fast=True)
+
+    def _run(self, package: str, arguments: Sequence[str], fast: bool) -> dict[str, object]:
+        path = os.pathsep.join(map(str, self.classes))
+        command = ["java", *(_FAST if fast else ()), "-cp", path, f"{PACKAGES[package]}.Harness", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        assert done.returncode == 0, done.stderr
+        told: dict[str, object] = json.loads(done.stdout)
+        return told
+
+
+def compiled(sources: Sequence[Path], out: Path) -> Program:
+    """Compiles folders of Kotlin, all warnings being errors, in the language of two releases ago.
+
+    Args:
+        sources: source sets of the packages "pictures" and "sounds", in one call because it takes long.
+        out: a new folder.
+    """
+    stubs, classes = out / "stubs", out / "classes"
+    stubs.mkdir(parents=True)
+    java = sorted(str(file) for file in (HERE / "android_stubs").rglob("*.java"))
+    _must(["javac", "-nowarn", "--release", "17", "-d", str(stubs), *java])
+    stdlib = compiler() / "kotlin-stdlib.jar"
+    path = os.pathsep.join(map(str, (stubs, JSON_JAR, stdlib)))
+    _must(
+        ["java", *_FAST, "-Xmx1g", "-cp", os.pathsep.join(str(compiler() / jar) for jar in _COMPILER)]
+        + ["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-no-stdlib", "-no-reflect", "-jvm-target", "17"]
+        + ["-language-version", "2.2", "-api-version", "2.2", "-Werror", "-Wextra"]
+        + ["-classpath", path, "-d", str(classes), *map(str, sources), str(HERE / "jvm")]
+    )
+    return Program((classes, stubs, JSON_JAR, stdlib))
+
+
+def raw_picture(pixels_HWC: NDArray[np.uint8]) -> bytes:
+    """A raw input of the harness: int32 height, width, channels, then the pixels."""
+    return np.array(pixels_HWC.shape, "<i4").tobytes() + pixels_HWC.tobytes()
+
+
+def raw_clip(samples: NDArray[np.int16]) -> bytes:
+    """A raw input of the harness: int16 samples."""
+    return samples.astype("<i2").tobytes()
+
+
+def _must(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr

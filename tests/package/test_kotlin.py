@@ -1,0 +1,120 @@
+"""The Android module's Kotlin, compiled and run on a JVM: the reference's bytes, hostile labels, a telling self-test."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgedistill.data import frontend
+from edgedistill.ir import golden
+from edgedistill.package import android, app_assets, preprocess
+from tests.package import kotlin, phones
+
+pytestmark = pytest.mark.slow  # one compilation, 20 s of a processor
+FLAVOURS = ("main", "litert", "onnxruntime")
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    out = tmp_path_factory.mktemp("android")
+    made = {"pictures": (phones.pictures(), phones.PICTURES), "sounds": (phones.sounds(), phones.SOUNDS)}
+    for name, (contract, build) in made.items():
+        (out / name).mkdir()
+        android.write(contract, build, out / name)
+    return {name: out / name / f"{name}_student" / "src" for name in made}
+
+
+@pytest.fixture(scope="session")
+def program(modules: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> kotlin.Program:
+    reason = kotlin.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    return kotlin.compiled(list(modules.values()), tmp_path_factory.mktemp("kotlin"))
+
+
+def assets(module: Path) -> list[Path]:
+    return [module / flavour / "assets" for flavour in FLAVOURS]
+
+
+@pytest.mark.parametrize("size", [(32, 32, 3), (13, 21, 1), (48, 30, 3)])
+def test_pictures_become_the_bytes_of_the_reference(
+    program: kotlin.Program, tmp_path: Path, size: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(3)
+    shapes = [(1, 1), (1, 400), (300, 2), size[:2], *rng.integers(1, 200, (26, 2)).tolist()]
+    wanted = {}
+    for number, (height, width) in enumerate(shapes):
+        pixels = rng.integers(0, 256, (height, width, (1, 3)[number % 2]), dtype=np.uint8)
+        if number % 5 == 4:
+            pixels = np.where(pixels > 127, 255, 0).astype(np.uint8)
+        (tmp_path / f"{number:03}.raw").write_bytes(kotlin.raw_picture(pixels))
+        wanted[f"{number:03}"] = preprocess.image(pixels, *size).tobytes()
+    program.preprocess("pictures", tmp_path, size=size)
+    assert {name: (tmp_path / f"{name}.int8").read_bytes() for name in wanted} == wanted
+
+
+def test_clips_become_the_bytes_of_the_reference(program: kotlin.Program, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    clips = [rng.normal(0, rms, frontend.SAMPLES) for rms in (0.3, 20, 1_000, 60_000)]
+    clips += [rng.normal(0, 900, count) for count in (1, 2, 15_999, 16_001, 16_002, 40_000)]
+    clips += [np.full(frontend.SAMPLES, -32768.0), np.where(np.arange(frontend.SAMPLES) % 2, 32767.0, -32768.0)]
+    wanted = {}
+    for number, clip in enumerate(clips):
+        samples = np.rint(clip).clip(-32768, 32767).astype(np.int16)
+        (tmp_path / f"{number:03}.raw").write_bytes(kotlin.raw_clip(samples))
+        wanted[f"{number:03}"] = app_assets.ready(phones.sounds(), samples).tobytes()
+    program.preprocess("sounds", tmp_path)
+    assert {name: (tmp_path / f"{name}.int8").read_bytes() for name in wanted} == wanted
+
+
+def test_the_self_test_passes_and_names_what_is_wrong(
+    program: kotlin.Program, modules: dict[str, Path], tmp_path: Path
+) -> None:
+    told: dict[str, Any] = program.self_test("pictures", assets(modules["pictures"]))
+    for runtime in ("tflite", "onnx"):
+        assert (told[runtime]["passed"], told[runtime]["vectors"], told[runtime]["raw"]) == (True, 18, 2)
+    assert not told["wrong"]["passed"]
+    assert told["wrong"]["text"].startswith("1 of 18 golden vectors are answered with other bits (up to 1 steps")
+
+    copies = [shutil.copytree(folder, tmp_path / str(n)) for n, folder in enumerate(assets(modules["pictures"]))]
+    with (copies[1] / "pictures_student" / "student.tflite").open("r+b") as file:
+        file.seek(5_000)
+        file.write(b"\xff\x00")
+    raw = copies[0] / "pictures_student" / "raw-1.bin"
+    raw.write_bytes(bytes(255 - value for value in raw.read_bytes()))
+    told = program.self_test("pictures", copies)
+    assert "student.tflite is not the file that was built" in told["tflite"]["text"]
+    assert "raw-1.bin is pre-processed to other values" in told["tflite"]["text"]
+    assert "not the file" not in told["onnx"]["text"]
+
+
+def test_labels_and_scores_are_those_of_the_answer(program: kotlin.Program, modules: dict[str, Path]) -> None:
+    told: dict[str, Any] = program.self_test("pictures", assets(modules["pictures"]))
+    assert tuple(told["labels"]) == phones.HOSTILE
+    contract = phones.pictures()
+    bytes_ = (modules["pictures"] / "main/assets/pictures_student/golden-answers.bin").read_bytes()
+    vectors = golden.load(phones.PICTURES / "golden.npz")
+    answer = np.frombuffer(bytes_, np.int8).reshape(-1, len(phones.HOSTILE))[len(vectors.inputs)]
+    logits = contract.output_quant.scale * (answer.astype(float) - contract.output_quant.zero_point)
+    powers = np.exp(logits - logits.max())
+    order = np.argsort(-answer.astype(int), kind="stable")
+    for runtime in ("tflite", "onnx"):
+        found = told[runtime]["predictions"]
+        assert [row[0] for row in found] == order.tolist()
+        assert [row[1] for row in found] == [phones.HOSTILE[i] for i in order]
+        np.testing.assert_allclose([row[2] for row in found], logits[order], rtol=1e-6)
+        np.testing.assert_allclose([row[3] for row in found], (powers / powers.sum())[order], rtol=1e-5)
+
+
+def test_a_recording_gets_its_label_in_both_runtimes(program: kotlin.Program, modules: dict[str, Path]) -> None:
+    told: dict[str, Any] = program.self_test("sounds", assets(modules["sounds"]))
+    bytes_ = (modules["sounds"] / "main/assets/sounds_student/golden-answers.bin").read_bytes()
+    contract = phones.sounds()
+    best = np.frombuffer(bytes_, np.int8).reshape(-1, len(contract.labels))[-2].argmax()
+    for runtime in ("tflite", "onnx"):
+        assert (told[runtime]["passed"], told[runtime]["raw"]) == (True, 2)
+        assert told[runtime]["label"] == contract.labels[best]
