@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedistill.package import app_assets, templates
+from edgedistill.package import app_assets, copy, templates
 from edgedistill.package.contract import Contract, ModelFile, SoundInput
 from edgedistill.package.front_end import constants
 from edgedistill.package.names import Names, names
@@ -37,7 +36,11 @@ RUNTIMES = (
     # The Interpreter API, on the CPU: https://ai.google.dev/edge/litert/android, table of versions
     Runtime("litert", "LiteRt", "com.google.ai.edge.litert:litert:2.1.5", "org.tensorflow.lite", "tflite"),
     Runtime(
-        "onnxruntime", "OnnxRuntime", "com.microsoft.onnxruntime:onnxruntime-android:1.24.2", "ai.onnxruntime", "onnx"
+        "onnxruntime",
+        "OnnxRuntime",
+        "com.microsoft.onnxruntime:onnxruntime-android:1.24.2",
+        "ai.onnxruntime",
+        "onnx",
     ),
 )
 
@@ -74,10 +77,15 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
     for runtime, model in found:
         _source(module, name, runtime.flavour, runtime.backend, values)
         tests = f"androidTest{runtime.flavour.capitalize()}"
-        _source(module, name, tests, f"{runtime.backend}SelfTest", values | {"backend": runtime.backend}, "DeviceTest")
-        place = module / "src" / runtime.flavour / "assets" / name.module
-        place.mkdir(parents=True)
-        shutil.copyfile(folder / model.path, place / model.path)
+        _source(
+            module,
+            name,
+            tests,
+            f"{runtime.backend}SelfTest",
+            values | {"backend": runtime.backend},
+            "DeviceTest",
+        )
+        copy(folder / model.path, module, f"src/{runtime.flavour}/assets/{name.module}/{model.path}")
     return (
         f"Kotlin package {name.package}, Gradle module :{name.module}; README.md says how an app takes it in",
         "not run here: Gradle, and a phone or its emulator; the module's self-test is for them",
@@ -85,7 +93,12 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
 
 
 def _source(
-    module: Path, name: Names, source_set: str, file: str, values: Mapping[str, object], template: str | None = None
+    module: Path,
+    name: Names,
+    source_set: str,
+    file: str,
+    values: Mapping[str, object],
+    template: str | None = None,
 ) -> None:
     path = f"src/{source_set}/kotlin/{name.package.replace('.', '/')}/{file}.kt"
     templates.write(module, path, templates.render(f"{FOLDER}/{template or file}.kt.j2", values))

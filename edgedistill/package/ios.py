@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgedistill.package import app_assets, templates
+from edgedistill.package import app_assets, copy, templates
 from edgedistill.package.contract import Contract, SoundInput
 from edgedistill.package.front_end import constants
 from edgedistill.package.names import Names, names
@@ -35,7 +34,7 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
     resources = out / sources / "Resources"
     resources.mkdir(parents=True)
     written = app_assets.write(contract, folder, resources, [model])
-    shutil.copytree(folder / model.path, resources / model.path)
+    copy(folder / model.path, resources, model.path)
     values = _values(contract, name, written)
     front_end = ("LogMel", "SoundTables") if contract.is_sound else ("Preprocess", "Pictures")
     files = {f"{sources}/{source}.swift": source for source in (*SOURCES, *front_end)}

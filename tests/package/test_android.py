@@ -43,7 +43,9 @@ def test_files_are_where_gradle_looks_for_them(module: Path) -> None:
 
 
 def test_the_index_names_the_models_as_they_were_built(module: Path) -> None:
-    index = json.loads((module / "my_app_v2_student/src/main/assets/my_app_v2_student/student.json").read_text())
+    index = json.loads(
+        (module / "my_app_v2_student/src/main/assets/my_app_v2_student/student.json").read_text()
+    )
     assert tuple(index["labels"]) == phones.HOSTILE
     assert index["models"] == {
         "tflite": {"file": "student.tflite", "sha256": sha256_of(phones.PICTURES / "student.tflite")},
@@ -57,8 +59,13 @@ def test_versions_are_in_one_place(module: Path) -> None:
         holding = [path for path, text in texts.items() if f'"{version}"' in text]
         assert holding == ["settings.gradle.kts"]
     for runtime in android.RUNTIMES:
-        assert f'"{runtime.flavour}Implementation"("{runtime.artifact}")' in texts["my_app_v2_student/build.gradle.kts"]
-        assert f"-keep class {runtime.java_package}.** {{ *; }}" in texts["my_app_v2_student/consumer-rules.pro"]
+        assert (
+            f'"{runtime.flavour}Implementation"("{runtime.artifact}")'
+            in texts["my_app_v2_student/build.gradle.kts"]
+        )
+        assert (
+            f"-keep class {runtime.java_package}.** {{ *; }}" in texts["my_app_v2_student/consumer-rules.pro"]
+        )
 
 
 def test_labels_are_in_no_generated_text_and_no_file_name(module: Path) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from edgedistill.data import frontend
-from edgedistill.ir import golden
-from edgedistill.package import android, app_assets, preprocess
+from edgedistill.package import android, golden_raw, preprocess
 from tests.package import kotlin, phones
 
 pytestmark = pytest.mark.slow  # one compilation, 20 s of a processor
@@ -61,12 +60,17 @@ def test_clips_become_the_bytes_of_the_reference(program: kotlin.Program, tmp_pa
     rng = np.random.default_rng(4)
     clips = [rng.normal(0, rms, frontend.SAMPLES) for rms in (0.3, 20, 1_000, 60_000)]
     clips += [rng.normal(0, 900, count) for count in (1, 2, 15_999, 16_001, 16_002, 40_000)]
-    clips += [np.full(frontend.SAMPLES, -32768.0), np.where(np.arange(frontend.SAMPLES) % 2, 32767.0, -32768.0)]
-    wanted = {}
+    clips += [
+        np.full(frontend.SAMPLES, -32768.0),
+        np.where(np.arange(frontend.SAMPLES) % 2, 32767.0, -32768.0),
+    ]
+    contract, wanted = phones.sounds(), {}
     for number, clip in enumerate(clips):
         samples = np.rint(clip).clip(-32768, 32767).astype(np.int16)
         (tmp_path / f"{number:03}.raw").write_bytes(kotlin.raw_clip(samples))
-        wanted[f"{number:03}"] = app_assets.ready(phones.sounds(), samples).tobytes()
+        wanted[f"{number:03}"] = golden_raw.model_input(
+            contract, samples[:, None], frontend.RATE_HZ
+        ).tobytes()
     program.preprocess("sounds", tmp_path)
     assert {name: (tmp_path / f"{name}.int8").read_bytes() for name in wanted} == wanted
 
@@ -76,11 +80,15 @@ def test_the_self_test_passes_and_names_what_is_wrong(
 ) -> None:
     told: dict[str, Any] = program.self_test("pictures", assets(modules["pictures"]))
     for runtime in ("tflite", "onnx"):
-        assert (told[runtime]["passed"], told[runtime]["vectors"], told[runtime]["raw"]) == (True, 18, 2)
+        assert (told[runtime]["passed"], told[runtime]["vectors"], told[runtime]["raw"]) == (True, 25, 9)
     assert not told["wrong"]["passed"]
-    assert told["wrong"]["text"].startswith("1 of 18 golden vectors are answered with other bits (up to 1 steps")
+    assert told["wrong"]["text"].startswith(
+        "1 of 25 golden vectors are answered with other bits (up to 1 steps"
+    )
 
-    copies = [shutil.copytree(folder, tmp_path / str(n)) for n, folder in enumerate(assets(modules["pictures"]))]
+    copies = [
+        shutil.copytree(folder, tmp_path / str(n)) for n, folder in enumerate(assets(modules["pictures"]))
+    ]
     with (copies[1] / "pictures_student" / "student.tflite").open("r+b") as file:
         file.seek(5_000)
         file.write(b"\xff\x00")
@@ -97,8 +105,7 @@ def test_labels_and_scores_are_those_of_the_answer(program: kotlin.Program, modu
     assert tuple(told["labels"]) == phones.HOSTILE
     contract = phones.pictures()
     bytes_ = (modules["pictures"] / "main/assets/pictures_student/golden-answers.bin").read_bytes()
-    vectors = golden.load(phones.PICTURES / "golden.npz")
-    answer = np.frombuffer(bytes_, np.int8).reshape(-1, len(phones.HOSTILE))[len(vectors.inputs)]
+    answer = np.frombuffer(bytes_, np.int8).reshape(-1, len(phones.HOSTILE))[-1]
     logits = contract.output_quant.scale * (answer.astype(float) - contract.output_quant.zero_point)
     powers = np.exp(logits - logits.max())
     order = np.argsort(-answer.astype(int), kind="stable")
@@ -110,7 +117,9 @@ def test_labels_and_scores_are_those_of_the_answer(program: kotlin.Program, modu
         np.testing.assert_allclose([row[3] for row in found], (powers / powers.sum())[order], rtol=1e-5)
 
 
-def test_a_recording_gets_its_label_in_both_runtimes(program: kotlin.Program, modules: dict[str, Path]) -> None:
+def test_a_recording_gets_its_label_in_both_runtimes(
+    program: kotlin.Program, modules: dict[str, Path]
+) -> None:
     told: dict[str, Any] = program.self_test("sounds", assets(modules["sounds"]))
     bytes_ = (modules["sounds"] / "main/assets/sounds_student/golden-answers.bin").read_bytes()
     contract = phones.sounds()

@@ -46,9 +46,9 @@ object Harness {
         val result = JSONObject().put("labels", JSONArray(contract.labels))
         for (runtime in listOf(LiteRt(threads = 2), OnnxRuntime())) {
             Student.open(context, runtime).use { student ->
-                val (height, width, channels) = contract.raw[0].shape
+                val (height, width, channels) = contract.raw.last().shape
                 val pixels = IntArray(height * width)
-                val source = ByteRows(read(contract.raw[0].file), height, width, channels)
+                val source = ByteRows(read(contract.raw.last().file), height, width, channels)
                 val row = IntArray(width)
                 for (y in 0 until height) source.read(y, row).also { row.copyInto(pixels, y * width) }
                 val found = student.classify(Bitmap(Bitmap.Config.HARDWARE, width, pixels), contract.labels.size)
