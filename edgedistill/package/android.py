@@ -1,4 +1,4 @@
-"""Writes a Gradle library module for Android: the student, its runtimes, pre-processing in Kotlin, a self-test."""
+"""Writes a Gradle module for Android: the student, its runtimes, pre-processing in Kotlin, a self-test."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Writes what a phone's app reads of a student beside its model: labels, scales, golden vectors, raw inputs.
 
-student.json is the index. golden-inputs.bin and golden-answers.bin hold int8 vectors one behind the other: those
-of the build's golden.npz, then one for each raw input (golden_raw.py). raw-N.bin is a picture, uint8 [H, W, C], or a
-recording, int16 [S, 1] little-endian, as an app gets them before any pre-processing; its vector is what must be
-made of it.
+student.json is the index. golden-inputs.bin and golden-answers.bin hold int8 vectors one behind the other:
+those of the build's golden.npz, then one for each raw input (golden_raw.py). raw-N.bin is a picture, uint8
+[H, W, C], or a recording, int16 [S, 1] little-endian, as an app gets them before any pre-processing; its
+vector is what must be made of it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from edgedistill.data import frontend
 
@@ -11,7 +11,7 @@ def constants() -> Mapping[str, object]:
     """Numbers by name, and ``tables``: (name, rows of numbers with commas between them)."""
     t = frontend.tables()
     half = frontend.FFT // 2
-    tables = {
+    tables: Mapping[str, Iterable[int]] = {
         "window": t.window,
         "cosine": t.cosine,
         "sine": t.sine,

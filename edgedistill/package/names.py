@@ -1,4 +1,4 @@
-"""Makes the names of generated code from a build's name: valid identifiers, never keywords, never from labels."""
+"""Makes the names of generated code from a build's name: identifiers, never keywords, never from labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 @dataclass(frozen=True)
 class Names:
-    """Of generated code. All end in _student or Student, so that none is a keyword of Kotlin, Java or Swift."""
+    """Of generated code. All end in _student or Student: none is a keyword of Kotlin, Java or Swift."""
 
     module: str  # snake case, such as android_arm64_student: the Gradle module, the folder of the assets
     package: str  # of Kotlin, such as edgedistill.android_arm64_student

@@ -1,8 +1,8 @@
-"""Compiles packaged Kotlin with the real compiler against stubs of Android's classes, and runs it on a desktop's JVM.
+"""Compiles packaged Kotlin with the real compiler against stubs of Android's classes, and runs it on a JVM.
 
 What the stubs fake says so in its comment: files in the place of an APK, and answers that are told to the
-runtimes. Pre- and post-processing, digests and the self-test are the packaged code itself; JSON is read by Android's
-own org.json (Debian's libandroid-json-java).
+runtimes. Pre- and post-processing, digests and the self-test are the packaged code itself; JSON is read by
+Android's own org.json (Debian's libandroid-json-java).
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ def compiled(sources: Sequence[Path], out: Path) -> Program:
     _must(["javac", "-nowarn", "--release", "17", "-d", str(stubs), *java])
     stdlib = compiler() / "kotlin-stdlib.jar"
     path = os.pathsep.join(map(str, (stubs, JSON_JAR, stdlib)))
-    _must(
-        ["java", *_FAST, "-Xmx1g", "-cp", os.pathsep.join(str(compiler() / jar) for jar in _COMPILER)]
-        + ["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-no-stdlib", "-no-reflect", "-jvm-target", "17"]
-        + ["-language-version", "2.2", "-api-version", "2.2", "-Werror", "-Wextra"]
-        + ["-classpath", path, "-d", str(classes), *map(str, sources), str(HERE / "jvm")]
-    )
+    jars = os.pathsep.join(str(compiler() / jar) for jar in _COMPILER)
+    compile_ = ("java", *_FAST, "-Xmx1g", "-cp", jars, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+    options = ("-no-stdlib", "-no-reflect", "-jvm-target", "17", "-Werror", "-Wextra")
+    language = ("-language-version", "2.2", "-api-version", "2.2")
+    places = ("-classpath", path, "-d", str(classes))
+    _must([*compile_, *options, *language, *places, *map(str, sources), str(HERE / "jvm")])
     return Program((classes, stubs, JSON_JAR, stdlib))
 
 

@@ -1,4 +1,4 @@
-"""What a phone's app reads of a student: golden vectors that the interpreter answers, raw inputs of the reference."""
+"""What a phone's app reads: golden vectors that the interpreter answers, raw inputs of the reference."""
 
 from __future__ import annotations
 
