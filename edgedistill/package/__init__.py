@@ -68,7 +68,7 @@ PACKAGES: Mapping[str, PackageRow] = MappingProxyType(
         "mcu": PackageRow(
             text="a firmware library in C99 for CMake, ESP-IDF, Zephyr and Arduino, with a self-test",
             writer="edgedistill.package.mcu:write",
-            formats=("c",),
+            formats=(),  # C is made of the graph where the build has none
         ),
         "web": PackageRow(
             text="a JavaScript module with the model, its labels and its pre-processing, for browsers",
@@ -158,7 +158,8 @@ def _one(name: str, row: PackageRow, read: Contract, folder: Path, out: Path, si
         with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as temporary:
             made = Path(temporary) / name
             made.mkdir()
-            read.need(*row.formats, package=name)
+            if row.formats:
+                read.need(*row.formats, package=name)
             notes = row.load()(read, folder, made)
             templates.write(made, "MODEL_CARD.md", card.text(read, folder))
             written = manifest.write(read, name, edgedistill.__version__, made, sign)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgedistill import record as records
-from edgedistill.bench.files import C, COREML, GOLDEN, GRAPH, INT8, RECORD, sha256_of, size_of
+from edgedistill.bench.files import COREML, GOLDEN, GRAPH, INT8, RECORD, C, sha256_of, size_of
 from edgedistill.data import frontend
 from edgedistill.errors import InputError
 from edgedistill.ir import serial
@@ -301,3 +301,18 @@ def _teacher(recipe: Recipe) -> str:
 def _short(spec: str) -> str:
     """A path without its folders, so that a package does not tell where things lay."""
     return spec.rstrip("/").rpartition("/")[2] or spec
+
+
+def described(contract: Contract) -> dict[str, object]:
+    """What a program needs to call the model, for a JSON file beside it; labels are a file of their own."""
+    return {
+        "schema_version": 1,
+        "task": contract.task,
+        "kind": "sound" if contract.is_sound else "image",
+        "input": {**asdict(contract.input), "shape": list(contract.input.shape)},
+        "input_quant": asdict(contract.input_quant),
+        "output_quant": asdict(contract.output_quant),
+        "classes": len(contract.labels),
+        "output": "int8 logits; of equal ones the first wins",
+        "recipe_sha256": contract.recipe_sha256,
+    }

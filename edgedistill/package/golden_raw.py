@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edgedistill.bench.files import GRAPH
 from edgedistill.data import frontend
 from edgedistill.ir import golden, interpret, serial
+from edgedistill.ir.interpret import Family
 from edgedistill.package import escape, preprocess
 from edgedistill.package.contract import Contract, ImageInput, SoundInput
 
@@ -46,13 +47,19 @@ class Case:
     output: NDArray[np.int8]  # [classes]
 
 
-def cases(contract: Contract, folder: Path) -> tuple[Case, ...]:
-    """The same cases for the same build; ``folder``: of the build, whose graph computes the answers."""
+def cases(contract: Contract, folder: Path, family: Family = "F") -> tuple[Case, ...]:
+    """The same cases for the same build.
+
+    Args:
+        contract: of the build.
+        folder: of the build, whose graph computes the answers.
+        family: of their arithmetic.
+    """
     graph = serial.load(folder / GRAPH)
     raws = _pictures(contract.input, folder) if isinstance(contract.input, ImageInput) else _clips()
     inputs = [model_input(contract, raw, rate) for _, _, raw, rate in raws]
     x = np.concatenate(inputs)
-    answers = interpret.run_batched(graph, {graph.inputs[0]: x})[graph.outputs[0]]
+    answers = interpret.run_batched(graph, {graph.inputs[0]: x}, family)[graph.outputs[0]]
     outputs = np.asarray(answers, np.int8).reshape(len(x), -1)
     return tuple(
         Case(name, made, raw, _png(raw) if rate is None else _wav(raw, rate), rate, one[0], output)
@@ -76,9 +83,9 @@ def features(want: SoundInput, clip: NDArray[np.int16]) -> NDArray[np.int8]:
     return preprocess.quantised(frontend.features(clip[None])).reshape(want.shape)
 
 
-def write(contract: Contract, folder: Path, out: Path) -> tuple[Case, ...]:
+def write(contract: Contract, folder: Path, out: Path, family: Family = "F") -> tuple[Case, ...]:
     """Writes FOLDER with its INDEX below ``out``: NAME.png or .wav, NAME.raw (decoded), NAME.input (int8)."""
-    made = cases(contract, folder)
+    made = cases(contract, folder, family)
     place = out / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     suffix = "wav" if contract.is_sound else "png"
@@ -107,8 +114,10 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[Case, ...]:
             }
         )
     index = {
-        "about": "raw inputs and what must come of them; shape is [height, width, channels] of uint8 pixels, or "
-        "[samples, channels] of little-endian int16 samples; input is int8 as the model takes it, output int8 logits",
+        "about": "raw inputs and what must come of them; shape is [height, width, channels] of uint8 pixels, "
+        "or [samples, channels] of little-endian int16 samples; input is int8 as the model takes it, "
+        "output int8 logits",
+        "family": family,
         "kind": "sound" if contract.is_sound else "image",
         "input_shape": list(contract.input.shape),
         "cases": rows,

@@ -12,9 +12,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edgedistill.bench.files import sha256_of
 from edgedistill.errors import GateError, InputError
@@ -33,10 +33,17 @@ class _Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _within(path: str) -> str:
+    parts = path.split("/")
+    if not path or "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("a path that leaves the folder")
+    return path
+
+
 class File(_Value):
     """A file below the package's folder."""
 
-    path: str = Field(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$))[^\\\0]+$")  # relative, and never out of the folder
+    path: Annotated[str, AfterValidator(_within)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size_bytes: int = Field(ge=0)
 
