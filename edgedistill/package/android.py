@@ -71,7 +71,7 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
         templates.write(out, file, templates.render(f"{FOLDER}/{file}.j2", values))
     for file in ("build.gradle.kts", "consumer-rules.pro"):
         templates.write(module, file, templates.render(f"{FOLDER}/{file}.j2", values))
-    front_end = ("LogMel", "SoundTables") if contract.is_sound else ("Preprocess",)
+    front_end = ("LogMel", "Recording", "SoundTables") if contract.is_sound else ("Preprocess",)
     for source in (*SOURCES, *front_end):
         _source(module, name, "main", source, values)
     for runtime, model in found:

@@ -2,7 +2,7 @@
 
 student.json is the index. golden-inputs.bin and golden-answers.bin hold int8 vectors one behind the other:
 those of the build's golden.npz, then one for each raw input (golden_raw.py). raw-N.bin is a picture, uint8
-[H, W, C], or a recording, int16 [S, 1] little-endian, as an app gets them before any pre-processing; its
+[H, W, C], or a recording, int16 [S, K] little-endian, as an app gets them before any pre-processing; its
 vector is what must be made of it.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from edgedistill.ir import golden
 from edgedistill.package import escape, golden_raw
-from edgedistill.package.contract import Contract, ModelFile, SoundInput
+from edgedistill.package.contract import Contract, ModelFile
 
 INDEX = "student.json"
 
@@ -39,7 +39,7 @@ def write(contract: Contract, folder: Path, out: Path, models: Sequence[ModelFil
         models: what student.json names with its digest, by file name.
     """
     vectors = golden.load(folder / contract.golden)
-    raw = [case for case in golden_raw.cases(contract, folder) if _can_be_given(contract, case)]
+    raw = golden_raw.cases(contract, folder)
     inputs = np.concatenate([vectors.inputs, *(case.input[None] for case in raw)])
     answers = np.concatenate([vectors.outputs, *(case.output[None] for case in raw)])
     (out / "golden-inputs.bin").write_bytes(inputs.tobytes())
@@ -58,20 +58,18 @@ def write(contract: Contract, folder: Path, out: Path, models: Sequence[ModelFil
         "golden": {
             "vectors": len(inputs),
             "raw": [
-                {"file": f"raw-{n}.bin", "shape": list(case.raw.shape), "vector": len(vectors.inputs) + n}
+                {
+                    "file": f"raw-{n}.bin",
+                    "shape": list(case.raw.shape),
+                    "vector": len(vectors.inputs) + n,
+                    **({} if case.rate_hz is None else {"rate_hz": case.rate_hz}),
+                }
                 for n, case in enumerate(raw)
             ],
         },
     }
     (out / INDEX).write_text(escape.json_text(index) + "\n", encoding="ascii")
     return Written(len(inputs), len(raw))
-
-
-def _can_be_given(contract: Contract, case: golden_raw.Case) -> bool:
-    """Whether an app can give this: any picture, but sound at the model's rate and in one channel alone."""
-    if isinstance(contract.input, SoundInput):
-        return case.rate_hz == contract.input.rate_hz and case.raw.shape[1] == 1
-    return True
 
 
 def proofs(contract: Contract, formats: Sequence[str]) -> list[str]:

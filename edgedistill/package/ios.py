@@ -36,7 +36,7 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
     written = app_assets.write(contract, folder, resources, [model])
     copy(folder / model.path, resources, model.path)
     values = _values(contract, name, written)
-    front_end = ("LogMel", "SoundTables") if contract.is_sound else ("Preprocess", "Pictures")
+    front_end = ("LogMel", "Recording", "SoundTables") if contract.is_sound else ("Preprocess", "Pictures")
     files = {f"{sources}/{source}.swift": source for source in (*SOURCES, *front_end)}
     files[f"Tests/{name.type}Tests/StudentTests.swift"] = "StudentTests"
     for path, template in files.items():

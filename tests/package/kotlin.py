@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edgedistill.package import languages
 from edgedistill.package.android import VERSIONS
+from edgedistill.package.languages import Picture, Recording
 from edgedistill.runners.aarch64_system import sysroot
 
 HERE = Path(__file__).parent
@@ -58,31 +57,38 @@ class Program:
     classes: tuple[Path, ...]
 
     def preprocess(
-        self, package: str, folder: Path, *, size: tuple[int, int, int] | None = None, warm_ups: int = 0
-    ) -> float:
-        """Makes NAME.int8 of every NAME.raw in ``folder``; seconds for all of them, files left out.
+        self, package: str, cases: Sequence[Picture | Recording], folder: Path, warm_ups: int = 0
+    ) -> tuple[bytes, float]:
+        """Results as package/languages.py says, and seconds for all of them, files left out.
 
         Args:
             package: pictures or sounds.
-            folder: with the raw inputs, as ``raw_picture`` and ``raw_clip`` make them.
-            size: height, width and channels of the model's input, for pictures.
-            warm_ups: inputs that are processed before the clock starts.
+            cases: recordings hold 16-bit samples.
+            folder: an empty one.
+            warm_ups: cases that are processed before the clock starts.
         """
-        sizes = () if size is None else ("x".join(map(str, size)),)
-        told = self._run(package, ("preprocess", str(folder), *sizes, str(warm_ups)), fast=not warm_ups)
-        return float(told["seconds"])
+        command = (*self._java(package, fast=not warm_ups), "preprocess", str(warm_ups))
+        results = languages.answers(cases, command, folder)
+        return results, float((folder / "seconds.txt").read_text())
 
     def self_test(self, package: str, assets: Sequence[Path]) -> dict[str, object]:
         """What the module says of itself, with its assets in these folders; later ones are looked at last."""
-        return self._run(package, ("selftest", *map(str, assets)), fast=True)
-
-    def _run(self, package: str, arguments: Sequence[str], fast: bool) -> dict[str, object]:
-        path = os.pathsep.join(map(str, self.classes))
-        command = ["java", *(_FAST if fast else ()), "-cp", path, f"{PACKAGES[package]}.Harness", *arguments]
+        command = [*self._java(package, fast=True), "selftest", *map(str, assets)]
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
         assert done.returncode == 0, done.stderr
         told: dict[str, object] = json.loads(done.stdout)
         return told
+
+    def _java(self, package: str, fast: bool) -> tuple[str, ...]:
+        path = os.pathsep.join(map(str, self.classes))
+        return (
+            "java",
+            *(_FAST if fast else ()),
+            "-Dfile.encoding=UTF-8",
+            "-cp",
+            path,
+            f"{PACKAGES[package]}.Harness",
+        )
 
 
 def compiled(sources: Sequence[Path], out: Path) -> Program:
@@ -105,16 +111,6 @@ def compiled(sources: Sequence[Path], out: Path) -> Program:
     places = ("-classpath", path, "-d", str(classes))
     _must([*compile_, *options, *language, *places, *map(str, sources), str(HERE / "jvm")])
     return Program((classes, stubs, JSON_JAR, stdlib))
-
-
-def raw_picture(pixels_HWC: NDArray[np.uint8]) -> bytes:
-    """A raw input of the harness: int32 height, width, channels, then the pixels."""
-    return np.array(pixels_HWC.shape, "<i4").tobytes() + pixels_HWC.tobytes()
-
-
-def raw_clip(samples: NDArray[np.int16]) -> bytes:
-    """A raw input of the harness: int16 samples."""
-    return samples.astype("<i2").tobytes()
 
 
 def _must(command: list[str]) -> None:

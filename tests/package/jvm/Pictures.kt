@@ -13,26 +13,31 @@ import org.json.JSONObject
 object Harness {
     @JvmStatic
     fun main(arguments: Array<String>) {
-        val files = arguments.drop(1).map(::File)
-        println(if (arguments[0] == "preprocess") preprocess(files[0], arguments[2], arguments[3]) else selfTest(files))
+        when (arguments[0]) {
+            "preprocess" -> preprocess(arguments[1].toInt(), File(arguments[2]), File(arguments[3]))
+            else -> println(selfTest(arguments.drop(1).map(::File)))
+        }
     }
 
-    /** Each NAME.raw (int32 height, width, channels; pixels) to NAME.int8, of a model input of HxWxC. */
-    private fun preprocess(folder: File, size: String, warmUps: String): JSONObject {
-        val (height, width, channels) = size.split("x").map(String::toInt)
-        val names = folder.list()!!.filter { it.endsWith(".raw") }.sorted()
-        val images = names.map { rows(File(folder, it).readBytes()) }
-        repeat(warmUps.toInt()) { Preprocess.int8(images[it % images.size], height, width, channels) }
+    /** Records of package/languages.py to their results, and the seconds that took into seconds.txt. */
+    private fun preprocess(warmUps: Int, cases: File, results: File) {
+        val data = ByteBuffer.wrap(cases.readBytes()).order(ByteOrder.LITTLE_ENDIAN)
+        val pictures = mutableListOf<Picture>()
+        while (data.hasRemaining()) {
+            val head = List(6) { data.getInt() } // kind 0, height, width, channels, height and width of the input
+            val outChannels = data.get().toInt()
+            val pixels = ByteArray(head[1] * head[2] * head[3]).also { data.get(it) }
+            pictures += Picture(ByteRows(pixels, head[1], head[2], head[3]), head[4], head[5], outChannels)
+        }
+        repeat(warmUps) { pictures[it % pictures.size].int8() }
         val started = System.nanoTime()
-        val made = images.map { Preprocess.int8(it, height, width, channels) }
-        val seconds = (System.nanoTime() - started) / 1e9
-        names.zip(made) { name, bytes -> File(folder, name.removeSuffix(".raw") + ".int8").writeBytes(bytes) }
-        return JSONObject().put("inputs", made.size).put("seconds", seconds)
+        val made = pictures.map { it.int8() }
+        File(results.absoluteFile.parentFile, "seconds.txt").writeText("${(System.nanoTime() - started) / 1e9}")
+        results.outputStream().use { out -> made.forEach(out::write) }
     }
 
-    private fun rows(bytes: ByteArray): ByteRows {
-        val head = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
-        return ByteRows(bytes.copyOfRange(12, bytes.size), head.getInt(0), head.getInt(4), head.getInt(8))
+    private class Picture(val rows: ByteRows, val height: Int, val width: Int, val channels: Int) {
+        fun int8(): ByteArray = Preprocess.int8(rows, height, width, channels)
     }
 
     /** The module's self-test in both runtimes (faked), a picture's labels, and what wrong answers are called. */

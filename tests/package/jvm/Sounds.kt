@@ -11,20 +11,37 @@ import org.json.JSONObject
 object Harness {
     @JvmStatic
     fun main(arguments: Array<String>) {
-        val files = arguments.drop(1).map(::File)
-        println(if (arguments[0] == "preprocess") preprocess(files[0], arguments[2]) else selfTest(files))
+        when (arguments[0]) {
+            "preprocess" -> preprocess(arguments[1].toInt(), File(arguments[2]), File(arguments[3]))
+            else -> println(selfTest(arguments.drop(1).map(::File)))
+        }
     }
 
-    /** Each NAME.raw (int16 samples) to NAME.int8. */
-    private fun preprocess(folder: File, warmUps: String): JSONObject {
-        val names = folder.list()!!.filter { it.endsWith(".raw") }.sorted()
-        val clips = names.map { samples(File(folder, it).readBytes()) }
-        repeat(warmUps.toInt()) { LogMel.int8(LogMel.clip(clips[it % clips.size])) }
+    /** Records of package/languages.py to their results, and the seconds that took, features included. */
+    private fun preprocess(warmUps: Int, cases: File, results: File) {
+        val data = ByteBuffer.wrap(cases.readBytes()).order(ByteOrder.LITTLE_ENDIAN)
+        val recordings = mutableListOf<Heard>()
+        while (data.hasRemaining()) {
+            val head = List(6) { data.getInt() } // kind 1, frames, channels, rate, rate and length of the clip
+            val values = ShortArray(head[1] * head[2]) { data.getDouble().toInt().toShort() }
+            recordings += Heard(values, head[3], head[2])
+        }
+        repeat(warmUps) { LogMel.int8(recordings[it % recordings.size].clip()) }
         val started = System.nanoTime()
-        val made = clips.map { LogMel.int8(LogMel.clip(it)) }
-        val seconds = (System.nanoTime() - started) / 1e9
-        names.zip(made) { name, bytes -> File(folder, name.removeSuffix(".raw") + ".int8").writeBytes(bytes) }
-        return JSONObject().put("inputs", made.size).put("seconds", seconds)
+        val made = recordings.map { it.clip() }
+        made.forEach { LogMel.int8(it) }
+        File(results.absoluteFile.parentFile, "seconds.txt").writeText("${(System.nanoTime() - started) / 1e9}")
+        results.outputStream().use { out ->
+            for (clip in made) {
+                val bytes = ByteBuffer.allocate(2 * clip.size).order(ByteOrder.LITTLE_ENDIAN)
+                bytes.asShortBuffer().put(clip)
+                out.write(bytes.array())
+            }
+        }
+    }
+
+    private class Heard(val samples: ShortArray, val rateHz: Int, val channels: Int) {
+        fun clip(): ShortArray = Recording.clip(samples, rateHz, channels)
     }
 
     private fun samples(bytes: ByteArray): ShortArray {
@@ -44,10 +61,12 @@ object Harness {
         val result = JSONObject()
         for (runtime in listOf(LiteRt(), OnnxRuntime())) {
             Student.open(context, runtime).use { student ->
-                val best = student.classify(samples(read(contract.raw[0].file)), 1).single()
+                val raw = contract.raw[2] // of another rate and two channels
+                val heard = samples(read(raw.file))
+                val best = student.classify(heard, raw.rateHz, raw.shape[1], top = 1).single()
                 val report = student.selfTest()
                 val row = JSONObject().put("passed", report.passed).put("text", report.toString())
-                result.put(runtime.format, row.put("label", best.label).put("raw", report.rawInputs))
+                result.put(runtime.format, row.put("label", best.label).put("rate", contract.raw[2].rateHz).put("raw", report.rawInputs))
             }
         }
         return result
