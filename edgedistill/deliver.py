@@ -31,6 +31,7 @@ from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
+from edgedistill.package import built
 from edgedistill.recipe import Recipe
 from edgedistill.record import (
     Accuracy,
@@ -214,6 +215,8 @@ def deliver(
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
         (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
         records.save(made, folder / RECORD)
+        for text in built.write(folder, device, recipe):
+            reporter.note(text)
         publish(folder, out / device.name)
     broken = [row for row in proofs if row.broken]
     if broken and not inexact:

@@ -220,7 +220,7 @@ class BenchSection(_Section):
 
 
 class PackageSection(_Section):
-    """What a build's folder holds for an app or firmware project besides its files: OUT/TARGET/package/NAME."""
+    """What a build writes for an app or firmware project, as OUT/TARGET/package/NAME."""
 
     write: bool = True
     names: tuple[str, ...] | None = None  # rows of `edgedistill list packages`; None: the target's

@@ -15,6 +15,7 @@ from edgedistill.cli import (
     doctor,
     inspect,
     lists,
+    package,
     schema,
     size,
     targets,
@@ -38,6 +39,7 @@ app.command("size")(guarded(size.size))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
 app.command("calibrate")(guarded(calibrate.calibrate))
+app.command("package")(guarded(package.package_))
 app.command("verify")(guarded(verify.verify))
 app.command("bench")(guarded(bench.bench))
 app.command("inspect")(guarded(inspect.inspect))

@@ -10,7 +10,7 @@ import importlib.util
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
@@ -122,7 +122,7 @@ def suited(device: Target) -> str | None:
 
 
 def package(
-    folder: Path, names: Sequence[str], out: Path, *, sign: Path | None = None
+    folder: Path, names: Sequence[str], out: Path, *, sign: Path | None = None, known_as: str | None = None
 ) -> tuple[Packaged, ...]:
     """Writes ``out``/NAME for each name, each whole or not at all; the same build gives the same bytes.
 
@@ -131,6 +131,7 @@ def package(
         names: rows of PACKAGES.
         out: is made if need be; a package that is there already is replaced.
         sign: a private Ed25519 key in PEM; None: the manifest says that it is unsigned.
+        known_as: the model's name; None: the folder's.
 
     Raises:
         InputError: the build lacks something, or the key cannot be used.
@@ -140,6 +141,8 @@ def package(
 
     rows = {name: package_for(name) for name in names}
     read = contract.of(folder)
+    if known_as is not None:
+        read = replace(read, name=known_as)
     return tuple(_one(name, row, read, folder, out, sign) for name, row in rows.items())
 
 

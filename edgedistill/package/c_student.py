@@ -20,7 +20,7 @@ from edgedistill.runners.cortex_m import board
 
 
 def put(contract: Contract, folder: Path, out: Path, family: Family | None = None) -> CSource:
-    """Fills ``out`` with the two C files of the student, their projects, the self-test and the board protocol.
+    """Fills ``out`` with the two C files of the student, their projects, self-test and board protocol.
 
     Args:
         contract: of the build.

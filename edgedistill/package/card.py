@@ -1,4 +1,4 @@
-"""Writes the model card of a package: what it is for, how good it was found, how, and under which licences."""
+"""Writes the model card of a package: what it is for, how good it was found to be, and its licences."""
 
 # Mitchell et al. 2019, "Model Cards for Model Reporting", section 4: details, use, metrics, data, caveats.
 
@@ -43,7 +43,8 @@ def text(contract: Contract, folder: Path) -> str:
                 for r in contract.parity
             ],
             "figures": [
-                (m.quantity, figure(m), m.how, m.device or m.runtime, m.note) for m in contract.measurements
+                (m.quantity, m.artifact, figure(m), m.how, m.device or m.runtime, m.note)
+                for m in contract.measurements
             ],
         },
     )

@@ -98,7 +98,7 @@ class Licences:
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """A finished build, as a package needs it. Outputs are int8 logits (no softmax); equal: the first wins."""
+    """A finished build, as a package needs it. Outputs are int8 logits, and of equal ones the first wins."""
 
     name: str  # the folder's: the target, or the model of models/*
     task: str  # image-classification or keyword-spotting

@@ -105,7 +105,7 @@ def write(contract: Contract, package: str, version: str, out: Path, key: Path |
             if r.how != "not run"
         ),
         versions=dict(contract.versions),
-        signed_by=None if signer is None else signer.public_key().public_bytes_raw().hex(),
+        signed_by=None if signer is None else _public_hex(signer),
         files=tuple(
             File(path=path, sha256=sha256_of(file), size_bytes=file.stat().st_size)
             for path, file in _files(out).items()
@@ -223,6 +223,12 @@ def _private(path: Path) -> Any:
     return key
 
 
+def _public_hex(signer: Any) -> str:
+    serialization, _ = _library()
+    raw: bytes = signer.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return raw.hex()
+
+
 def _library() -> Any:
     try:
         from cryptography.hazmat.primitives import serialization
@@ -240,5 +246,5 @@ def _no_key(path: Path, kind: str, cause: object) -> InputError:
     return InputError(
         f"this is not an Ed25519 {kind} key in PEM without a password: {cause}",
         where=str(path),
-        fix="openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out key.pub.pem",
+        fix="openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out pub.pem",
     )

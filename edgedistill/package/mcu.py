@@ -1,4 +1,4 @@
-"""Writes the package for microcontrollers: the student's firmware library, and pre-processing with its proof."""
+"""Writes the package for microcontrollers: the student's library, and pre-processing with its proof."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_RAW_BYTES = 9_000  # of a picture that the self-test holds in flash
 
 
 def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
-    """Fills ``out``: student/ for four build systems, of images preprocess/, golden-raw/, labels.json, README.md."""
+    """Fills ``out``: student/ for four build systems, of images preprocess/, golden-raw/ and texts."""
     source = c_student.put(contract, folder, out / "student")
     cases = golden_raw.write(contract, folder, out, source.family)
     package.copy(folder / contract.golden, out, "golden.npz")

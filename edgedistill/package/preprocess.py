@@ -16,18 +16,18 @@ Pictures (as data/decode.py makes training images):
 5. ``q = pixel - 128``.
 
 JPEG decoders differ from one another by a few units, so two of them need not give the same bytes; from
-the decoded pixels on, everything is defined to the bit. Coefficients are double precision (IEEE 754), computed in
-the order that is written here, without fused multiply-add.
+the decoded pixels on, everything is defined to the bit. Coefficients are in double precision (IEEE 754),
+computed in the order that is written here, without fused multiply-add.
 
 Sound (as data/audio.py makes training clips):
 
-1. samples in units of 16 bits: of 8-bit files ``(u - 128) * 256``, of 24 and 32 bits divided by 256 and 65536;
+1. samples in units of 16 bits: of 8 bits ``(u - 128) * 256``, of 24 and 32 bits divided by 256 and 65536;
 2. of a recording longer than a second the middle second, at its own rate; the mean of all channels;
-3. resampled to the model's rate (``resampled``), for 44.1 kHz as for 8 kHz; in double precision, so that
-   another order of additions moves a value by less than 1e-9 of a unit of 16 bits, and the rounded
-   sample only where it lies that close to a half;
+3. resampled to the model's rate (``resampled``), for 44.1 kHz as for 8 kHz; in double precision, where
+   another order of additions moves a value by less than 1e-9 of a unit of 16 bits;
 4. of what is longer than the clip the middle, and zeros on both sides of what is shorter: of an odd number
-   of zeros the extra one comes last; rounded half to even and clamped to 16 bits;
+   of zeros the extra one comes last; rounded half to even first to 24 bits behind the point, so that the
+   last bits of a sum do not decide, and then to a whole number; clamped to 16 bits;
 5. log-mel features in integers (data/frontend.py, frontend.c), ``q = feature - 128``.
 
 Shapes: H, W, C of a picture; S samples, K channels of a recording.
@@ -84,7 +84,7 @@ def in_colour(pixels_HWC: U8, channels: int) -> U8:
 
 
 def box(height: int, width: int, out_height: int, out_width: int) -> tuple[np.float32, ...]:
-    """(left, top, right, bottom) of the centred part with the model's aspect ratio, float32 as Pillow has it."""
+    """(left, top, right, bottom) of the centred part with the model's aspect ratio, float32 as in Pillow."""
     zoom = min(width / out_width, height / out_height)
     crop_w, crop_h = zoom * out_width, zoom * out_height
     left, top = max((width - crop_w) / 2, 0.0), max((height - crop_h) / 2, 0.0)
@@ -97,8 +97,8 @@ def coefficients(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """First input and weights [out, taps] of each output of one pass; a weight of 1 is 2^22.
 
-    An output covers ``scale`` inputs about ``centre``; the filter is a triangle as wide as two outputs, or two
-    inputs where the picture is enlarged. Weights are normalised in double precision and then rounded.
+    An output covers ``scale`` inputs about ``centre``; the filter is a triangle as wide as two outputs, or
+    two inputs where the picture is enlarged. Weights are normalised in double precision and then rounded.
     """
     scale = float(end - start) / out  # the difference in float32
     filter_scale = max(scale, 1.0)
@@ -174,7 +174,8 @@ def clip(samples_SK: NDArray[np.generic], rate_hz: int, to_hz: int, length: int)
     mono = _middle(mono, length)
     missing = length - len(mono)
     padded = np.pad(mono, (missing // 2, missing - missing // 2))
-    return np.rint(padded).clip(-32768, 32767).astype(np.int16)
+    exact = np.rint(padded * 2.0**24) / 2.0**24  # what is a half but for the last bits of a sum becomes one
+    return np.rint(exact).clip(-32768, 32767).astype(np.int16)
 
 
 def resampled(mono_S: Real, rate_hz: int, to_hz: int) -> Real:

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedistill.package import languages
-from edgedistill.package.android import VERSIONS
+from edgedistill.package import android, languages
 from edgedistill.package.languages import Picture, Recording
 from edgedistill.runners.aarch64_system import sysroot
+from tests.package import phones
 
 HERE = Path(__file__).parent
 JSON_JAR = Path("/usr/share/java/com.android.json.jar")
@@ -36,7 +36,7 @@ _FAST = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # a compiler lives too 
 
 def compiler() -> Path:
     """Where .ci/tools puts the jars of npm's kotlin-compiler."""
-    return sysroot.cache() / f"kotlin-compiler-{VERSIONS['kotlin']}" / "lib"
+    return sysroot.cache() / f"kotlin-compiler-{android.VERSIONS['kotlin']}" / "lib"
 
 
 def missing() -> str | None:
@@ -46,7 +46,7 @@ def missing() -> str | None:
     if not JSON_JAR.is_file():
         return "needs Android's org.json (Debian: libandroid-json-java)"
     if not all((compiler() / jar).is_file() for jar in _COMPILER):
-        return f"needs the Kotlin compiler {VERSIONS['kotlin']} (.ci/tools fetches it with npm)"
+        return f"needs the Kotlin compiler {android.VERSIONS['kotlin']} (.ci/tools fetches it with npm)"
     return None
 
 
@@ -111,6 +111,20 @@ def compiled(sources: Sequence[Path], out: Path) -> Program:
     places = ("-classpath", path, "-d", str(classes))
     _must([*compile_, *options, *language, *places, *map(str, sources), str(HERE / "jvm")])
     return Program((classes, stubs, JSON_JAR, stdlib))
+
+
+def modules(out: Path) -> dict[str, Path]:
+    """Writes the Android module of each of PACKAGES into ``out``; their source sets."""
+    made = {"pictures": (phones.pictures(), phones.PICTURES), "sounds": (phones.sounds(), phones.SOUNDS)}
+    for name, (contract, build) in made.items():
+        (out / name).mkdir(parents=True)
+        android.write(contract, build, out / name)
+    return {name: out / name / f"{name}_student" / "src" for name in made}
+
+
+def of_phones(out: Path) -> Program:
+    """Writes and compiles the modules below ``out``."""
+    return compiled(list(modules(out / "modules").values()), out / "compiled")
 
 
 def _must(command: list[str]) -> None:

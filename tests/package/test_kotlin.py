@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from edgedistill.data import frontend
-from edgedistill.package import android
 from edgedistill.package.languages import Picture, Recording, identical
 from tests.package import kotlin, phones
 
@@ -20,12 +19,7 @@ FLAVOURS = ("main", "litert", "onnxruntime")
 
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    out = tmp_path_factory.mktemp("android")
-    made = {"pictures": (phones.pictures(), phones.PICTURES), "sounds": (phones.sounds(), phones.SOUNDS)}
-    for name, (contract, build) in made.items():
-        (out / name).mkdir()
-        android.write(contract, build, out / name)
-    return {name: out / name / f"{name}_student" / "src" for name in made}
+    return kotlin.modules(tmp_path_factory.mktemp("android"))
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,8 @@ int edgedistill_sound(const double *samples, int64_t frames, int32_t channels, i
         if (m >= 0 && m < made) {
             value = taps == NULL ? mono[m] : resampled(mono, used, taps, half, up, down, m);
         }
-        value = rint(value); /* half to even, the default of every processor */
+        value = rint(value * 16777216.0) / 16777216.0; /* the last bits of a sum must not decide */
+        value = rint(value);                           /* half to even, as every processor starts */
         clip[i] = (int16_t)(value > 32767.0 ? 32767.0 : value < -32768.0 ? -32768.0 : value);
     }
     free(taps);
