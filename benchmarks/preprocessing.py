@@ -23,6 +23,7 @@ from edgedistill.data import audio, decode
 from edgedistill.package import languages, preprocess
 from edgedistill.package.languages import Picture, Recording
 from edgedistill.runners import aarch64, programs
+from tests.package import kotlin
 
 Case = Picture | Recording
 Answers = Callable[[Sequence[Case]], bytes | str]  # a str: why it was not run
@@ -46,7 +47,29 @@ def _aarch64(cases: Sequence[Case]) -> bytes | str:
     return languages.in_c(cases, [aarch64.CC, "-static"], under=(aarch64.QEMU, "-cpu", aarch64.CPU))
 
 
-LANGUAGES: Mapping[str, Answers] = {"c": _here, "c, 64-bit Arm in QEMU": _aarch64}
+def _kotlin(cases: Sequence[Case]) -> bytes | str:
+    """The Android module's Kotlin on a desktop's JVM."""
+    reason = kotlin.missing()
+    if reason is not None:
+        return reason
+    with tempfile.TemporaryDirectory() as temporary:
+        program = kotlin.of_phones(Path(temporary))
+        found = b""
+        for package, kind in (("pictures", Picture), ("sounds", Recording)):
+            part = [case for case in cases if isinstance(case, kind)]
+            folder = Path(temporary) / f"{package}-cases"
+            folder.mkdir()
+            results, seconds = program.preprocess(package, part, folder, warm_ups=len(part))
+            print(f"kotlin: {len(part)} {package} in {seconds:.3f} s")
+            found += results
+        return found
+
+
+LANGUAGES: Mapping[str, Answers] = {
+    "c": _here,
+    "c, 64-bit Arm in QEMU": _aarch64,
+    "kotlin, on a desktop's JVM": _kotlin,
+}
 
 
 def picture_file(rng: np.random.Generator, number: int) -> tuple[str, bytes]:

@@ -58,7 +58,7 @@ PACKAGES: Mapping[str, PackageRow] = MappingProxyType(
         "ios": PackageRow(
             text="a Swift package with the model, its labels and its pre-processing",
             writer="edgedistill.package.ios:write",
-            formats=("coreml", "tflite"),
+            formats=("coreml",),
         ),
         "raspberry-pi": PackageRow(
             text="a pip-installable Python package with a command, and a C++ example, for Linux boards",
