@@ -1,8 +1,8 @@
 """CIFAR-10, teacher ResNet-56, student ResNet-8 in int8: accuracy, parity and time of one build, as JSON.
 
-    python benchmarks/cifar10_resnet8.py --real-data DIR --out out/cifar10 [--epochs N] [--seed N] [--alpha A]
+    python benchmarks/cifar10_resnet8.py --real-data DIR --out OUT [--epochs N] [--seed N] [--mix NAME]
 
-``--alpha 0`` is plain training on the same schedule.
+``--alpha 0`` is plain training on the same schedule; ``--mix`` one of the mixes that methods.py compares.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import provenance
 
 from edgedistill import recipe as recipes
 from edgedistill.build import build
+from edgedistill.distill.published import MIXES, written
 from edgedistill.reporter import PlainReporter
 
 RECIPE = Path(__file__).with_suffix(".toml")
@@ -31,6 +32,9 @@ def main() -> None:
     parser.add_argument("--alpha", type=float)
     parser.add_argument("--views", type=int)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--mix", choices=MIXES, help="of losses; else the recipe's")
+    parser.add_argument("--student", help="another, such as resnet:width=12,depth=8")
+    parser.add_argument("--target", action="append", help="another than the recipe's; may be repeated")
     parser.add_argument("--json", type=Path, help="where the result goes")
     arguments = parser.parse_args()
     folder = arguments.real_data / "cifar10"
@@ -43,6 +47,9 @@ def main() -> None:
         "distill.alpha": arguments.alpha,
         "distill.views": arguments.views,
         "data.limit": arguments.limit,
+        "distill.losses": None if arguments.mix is None else written(arguments.mix),
+        "student.spec": arguments.student,
+        "targets": arguments.target,
         "seed": arguments.seed,
     }
     chosen = recipes.resolve(RECIPE, {k: v for k, v in overrides.items() if v is not None})

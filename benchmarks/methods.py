@@ -21,7 +21,7 @@ from typing import Any
 import cifar10_short
 import provenance
 
-from edgedistill.distill.published import MIXES
+from edgedistill.distill.published import MIXES, written
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     result = {
         "test_images": rows[0]["test_images"],
         "teacher": rows[0]["teacher"],
-        "losses": {name: _losses(name) for name in names},
+        "losses": {name: written(name) for name in names},
         "summary": {name: summary(rows, name) for name in names},
         "runs": rows,
     }
@@ -41,13 +41,9 @@ def main() -> None:
     print(json.dumps(result["summary"], indent=1))
 
 
-def _losses(name: str) -> list[dict[str, Any]]:
-    return [entry.model_dump(exclude_unset=True) for entry in MIXES[name]]
-
-
 def run(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """One method with one seed, or what an earlier call kept of it."""
-    losses = {"distill.losses": _losses(name), "distill.cache_features": True}
+    losses = {"distill.losses": written(name), "distill.cache_features": True}
     return cifar10_short.row(arguments, seed, losses, method=name)
 
 

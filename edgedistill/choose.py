@@ -91,6 +91,7 @@ class Problem:
     sides: tuple[int, ...]  # of the input, to search; empty: the data's own
     data: ImageData | None
     teacher: Teacher | None  # None: candidates are not distilled
+    teacher_parameters: int | None = None  # None: unknown, or there is no teacher
 
 
 @parallel.alone()
@@ -117,6 +118,8 @@ def stage(
     families = space.families(section.families, tasks.TASKS[task].students)
     scores.check(section.proxy)
     problem = _problem(run, task, families, load)
+    if problem.teacher_parameters:
+        limits = limits.below_teacher(problem.teacher_parameters)
     parts = _parts(recipe, devices, limits, problem)
     history = key("search", parts)[:16]  # more trials or a thorough search go on with the same history
     parts |= {"sizing": section.model_dump_json(), "fields": ",".join(Sizing.model_fields)}
@@ -187,6 +190,7 @@ def conclude(
         targets=tuple(device.name for device in judge.devices),
         budget=judge.budget.numbers(),
         defaults=tuple(limit.name for limit in limits if limit.default or limit.memory),
+        teachers=tuple(limit.name for limit in limits if limit.teacher),
         search=kind,
         judged=len(found),
         fitting=len(fitting),
@@ -242,8 +246,10 @@ def _problem(run: Run, task: str, families: tuple[str, ...], load: Load) -> Prob
     data = load(run, None)
     fixed = recipe.data.resolution is not None or task != "image-classification"
     sides = space.sides(data.image_shape, fixed=fixed)
-    teacher = load_teacher(recipe, len(data.labels), data.image_shape) if thorough else None
-    return Problem(families, data.labels, data.image_shape, sides, data, teacher)
+    named = recipe.teacher.spec != "digits" or recipe.data.source == "digits"  # else it is nobody's choice
+    teacher = load_teacher(recipe, len(data.labels), data.image_shape) if thorough or named else None
+    known = teacher.parameters if teacher is not None else None
+    return Problem(families, data.labels, data.image_shape, sides, data, teacher if thorough else None, known)
 
 
 def _ranked(

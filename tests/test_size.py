@@ -9,7 +9,7 @@ from edgedistill import recipe as recipes
 from edgedistill.deliver import Run
 from edgedistill.distill import parallel
 from edgedistill.errors import BudgetError, InputError
-from edgedistill.recipe import QuantiseSection, Recipe, SizingSection
+from edgedistill.recipe import QuantiseSection, Recipe, SizingSection, TeacherSection
 from edgedistill.reporter import QuietReporter
 from edgedistill.size import size
 from edgedistill.sizing import budget, history, search
@@ -46,6 +46,16 @@ def test_the_chosen_student_keeps_the_budget_and_a_second_call_repeats_nothing(
     monkeypatch.setattr(search, "search", None)
     assert found.chosen.student in (tmp_path / "size.html").read_text(encoding="utf-8")
     assert size(recipe(**LIMITS), tmp_path) == found
+
+
+def test_a_student_is_no_larger_than_its_teacher(tmp_path: Path) -> None:
+    found = size(recipe(ram="100KiB"), tmp_path)
+    assert found.budget["weights"] == 94_642 and found.teachers == ("weights",)
+    assert found.chosen.weight_bytes <= 94_642
+    own = size(recipe(ram="100KiB", weights="200KiB"), tmp_path / "own")
+    assert own.budget["weights"] == 200 * 1024 and own.teachers == ()
+    alone = recipe(ram="6KiB").model_copy(update={"teacher": TeacherSection(spec="none")})
+    assert "weights" not in size(alone, tmp_path / "alone").budget
 
 
 def test_of_several_processes_one_chooses_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.bench.emulated import OnDevice, c_vectors, family_of, proof, untrusted
-from edgedistill.bench.files import C
+from edgedistill.bench.emulated import REMEDY, OnDevice, c_vectors, family_of, proof, untrusted
+from edgedistill.bench.files import C, split
+from edgedistill.bench.places import Found, Request
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
 from edgedistill.ir.interpret import Family
@@ -20,7 +21,7 @@ from edgedistill.record import How, Measurement
 from edgedistill.runners import cortex_m
 from edgedistill.runners.cortex_m import board as firmware
 from edgedistill.runners.cortex_m.machines import ICOUNT_SHIFT
-from edgedistill.runners.serial_board import About, SerialBoard
+from edgedistill.runners.serial_board import About, SerialBoard, parse_port
 from edgedistill.target import Target
 
 WINDOWS = 5  # that inferences are timed in; MLPerf Tiny takes the median of five
@@ -36,6 +37,33 @@ class Answers:
     outputs: NDArray[np.int8]
     windows_us: tuple[int, ...]
     per_window: int
+
+
+def at_port(request: Request) -> Found:
+    """``on_board`` at the port of an address ``PORT[@BAUD]``.
+
+    Raises:
+        InputError, GateError: as ``on_board``, or the address is none.
+    """
+    port, baud = parse_port(request.address)
+    folder, _ = split(request.path)
+    found = on_board(folder, port, baud, request.device, runs=request.runs, warmup=request.warmup)
+    again = "flash this build's C files; if it stays so, compile the C files with -DEDGE_PORTABLE"
+    return Found(found.measurements, (found.parity,), remedy=again)
+
+
+def emulated(request: Request) -> Found:
+    """``on_emulated_board`` of the target that was named.
+
+    Raises:
+        InputError, GateError: as ``on_emulated_board``, or no target was named.
+    """
+    device = request.needs_device("cortex-m4")
+    folder, _ = split(request.path)
+    found = on_emulated_board(
+        folder, device, runs=request.runs, warmup=request.warmup, cc=request.cc, trust=request.trust
+    )
+    return Found(found.measurements, (found.parity,), remedy=REMEDY)
 
 
 def on_board(

@@ -19,7 +19,7 @@ def list_(
         str,
         typer.Argument(
             help="teachers, families, students, losses, searches, syntheses, exporters, readers, "
-            "runners or tasks."
+            "runners, places, packages or tasks."
         ),
     ],
     quiet: Quiet = False,
@@ -118,11 +118,27 @@ def _runners() -> Rows:
     return (("name", "files", "what it is", "runs here"), *rows)
 
 
+def _places() -> Rows:
+    from edgedistill.bench.places import PLACES
+
+    return (("bench --on", "where it measures"), *((r.written(n), r.text) for n, r in PLACES.items()))
+
+
 def _tasks() -> Rows:
     from edgedistill.tasks import TASKS
 
     rows = ((n, t.summary, t.metric, ", ".join(t.students), ", ".join(t.losses)) for n, t in TASKS.items())
     return (("name", "what it is", "metric", "students", "losses"), *rows)
+
+
+def _packages() -> Rows:
+    from edgedistill.package import PACKAGES
+
+    rows = (
+        (name, row.text, " or ".join(row.formats) or "any", "yes" if row.exists else "not yet")
+        for name, row in PACKAGES.items()
+    )
+    return (("--for", "what it is", "needs", "written by this version"), *rows)
 
 
 LISTS: Mapping[str, Callable[[], Rows]] = {
@@ -135,5 +151,7 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "exporters": _exporters,
     "readers": _readers,
     "runners": _runners,
+    "places": _places,
+    "packages": _packages,
     "tasks": _tasks,
 }

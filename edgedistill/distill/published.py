@@ -7,6 +7,7 @@ Distillation), which compared most of them on CIFAR-100.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from edgedistill.recipe import LossSection
 
@@ -45,3 +46,8 @@ MIXES: Mapping[str, tuple[LossSection, ...]] = {
     "hinton + attention": (HINTON, _feature("attention", 1000.0)),
     "hinton + crd": (HINTON, _last("crd", 0.8)),
 }
+
+
+def written(name: str) -> list[dict[str, Any]]:
+    """A mix as the value of a recipe's key ``distill.losses``."""
+    return [entry.model_dump(exclude_unset=True) for entry in MIXES[name]]

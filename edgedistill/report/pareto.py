@@ -151,6 +151,7 @@ def limits(sizing: Sizing) -> Iterator[Limit]:
     """The budget beside what the chosen student takes."""
     for name, allowed in sizing.budget.items():
         origin = "the target's own" if name in sizing.defaults else "yours"
+        origin = "the teacher's size" if name in sizing.teachers else origin
         binds = name == sizing.binding
         if name == "accuracy":
             reached = _accuracy_of(sizing, sizing.chosen)

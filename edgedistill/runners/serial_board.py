@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgedistill.errors import GateError, InputError
 
-SCHEME = "serial:"
+SCHEME = "serial:"  # how the place is written
 BAUD = 115_200  # of MLPerf Tiny's own firmware
 CONNECT_S = 10.0  # a board that its port's opening resets is up by then
 ANSWER_S = 10.0
