@@ -208,7 +208,11 @@ def held(
         value, how = built[name]
         found[name] = {
             "limit": limit,
-            "own": name not in sizing.defaults,
+            "of": "the teacher"
+            if name in sizing.teachers
+            else "the device"
+            if name in sizing.defaults
+            else "the user",
             "planned": planned[name],
             "built": value,
             "how": how if value is not None else "not run",
