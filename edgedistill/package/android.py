@@ -16,7 +16,7 @@ CLASS = "Student"
 VERSIONS: Mapping[str, str | int] = {
     "agp": "8.13.2",  # works with Kotlin 2.4, https://developer.android.com/build/kotlin-support
     "kotlin": "2.4.20",  # the compiler that the tests use
-    "min_sdk": 24,  # of onnxruntime-android; LiteRT 2.1 has 23
+    "min_sdk": 24,  # LiteRT 2.1 asks for 23, its successors for 24
 }
 SOURCES = ("Backend", "Postprocess", "SelfTest", "Student", "StudentContract")
 

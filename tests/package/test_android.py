@@ -99,3 +99,11 @@ def test_a_build_without_both_formats_says_how_to_get_one(tmp_path: Path) -> Non
 def test_the_same_build_gives_the_same_bytes(module: Path, tmp_path: Path) -> None:
     android.write(phones.pictures("My App (v2)"), phones.PICTURES, tmp_path)
     assert sha256_of(tmp_path) == sha256_of(module)
+
+
+def test_a_hostile_name_of_a_build_stays_one_line_of_text(tmp_path: Path) -> None:
+    android.write(phones.pictures("in\n## ${x} <script>"), phones.PICTURES, tmp_path)
+    assert (tmp_path / "in_x_script_student" / "build.gradle.kts").is_file()
+    texts = phones.texts(tmp_path)
+    assert [path for path, text in texts.items() if "<script>" in text or "${x}" in text] == []
+    assert texts["README.md"].splitlines()[0].endswith(" for Android")
