@@ -36,6 +36,8 @@ class Request:
     cpu: str | None = None
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
+    python: str | None = None  # on the other side of ssh
+    ssh_config: Path | None = None  # instead of ~/.ssh/config
 
     @property
     def address(self) -> str:
@@ -93,6 +95,7 @@ class PlaceRow:
     where: str  # "module:function" of a Place
     address: str = ""  # such as "PORT[@BAUD]"; in brackets throughout: may be left out
     takes_cpu: bool = False  # whether --cpu changes anything
+    takes_ssh: bool = False  # and --python and --ssh-config
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -131,6 +134,12 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             text="an emulated board, over its serial line",
             where="edgedistill.bench.board:emulated",
         ),
+        "ssh": PlaceRow(
+            text="a Linux board of yours, such as a Raspberry Pi: bytes, latency, memory, energy",
+            where="edgedistill.bench.ssh:bench",
+            address="USER@HOST[:PORT]",
+            takes_ssh=True,
+        ),
     }
 )
 
@@ -166,4 +175,9 @@ def bench(request: Request) -> Found:
     if request.cpu is not None and not row.takes_cpu:
         fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_cpu)
         raise InputError("--cpu chooses an emulated processor", where="--cpu", fix=f"say {fix}, too")
+    for option, given in (("--python", request.python), ("--ssh-config", request.ssh_config)):
+        if given is not None and not row.takes_ssh:
+            raise InputError(
+                f"{option} is of a board over ssh", where=option, fix="say --on ssh:USER@HOST, too"
+            )
     return row.load()(request)

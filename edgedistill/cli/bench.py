@@ -29,7 +29,7 @@ def bench(
             "--on",
             metavar="WHERE",
             help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
-            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one.",
+            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one; a Linux board, ssh:USER@HOST[:PORT].",
         ),
     ] = "here",
     runs: Annotated[
@@ -51,6 +51,13 @@ def bench(
             "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
         ),
     ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option("--python", metavar="PATH", help="Python on the board with its runtimes; python3."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", metavar="FILE", help="Of ssh, instead of ~/.ssh/config.")
+    ] = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -68,6 +75,8 @@ def bench(
         cpu=cpu,
         cc=cc,
         trust=trust,
+        python=python,
+        ssh_config=ssh_config,
     )
     found = places.bench(request)
     _print(found, quiet, json_)
