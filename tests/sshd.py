@@ -1,4 +1,4 @@
-"""A real sshd on the loopback, in a folder of its own: its host key, its one authorised key, its configuration.
+"""A real sshd on the loopback, in a folder of its own, with its host key, one user's key and configuration.
 
 Nothing of /etc/ssh or ~/.ssh is read or written. The board that tests reach through it is this machine.
 """

@@ -13,6 +13,7 @@ from edgedistill.bench.ssh_job import Failed, Missing, Pace, Report, Task
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
 from edgedistill.runners import c_source, openssh
+from edgedistill.runners.followed import shown
 from edgedistill.runners.openssh import Connection, Limits
 
 PYTHON = "python3"
@@ -60,8 +61,8 @@ def measure(request: Request, pace: Pace, limits: Limits | None = None) -> Found
             ended = board.lines(
                 [python, "-B", there, python], report.add, seconds=seconds, silence_s=pace.step_s + _SILENT_S
             )
-    _check(report, python, ended.code, openssh.shown(ended.last_words), tasks)
-    return ssh_rows.found(report, tasks, rest, request, where)
+    _check(report, python, ended.code, shown(ended.last_words), tasks)
+    return ssh_rows.found(report, tasks, rest, request)
 
 
 def board_python(given: str | None) -> str:

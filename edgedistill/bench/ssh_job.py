@@ -26,11 +26,13 @@ from edgedistill.errors import GateError, InputError
 from edgedistill.ir.golden import Golden
 from edgedistill.ir.interpret import Family
 from edgedistill.runners import c_source
-from edgedistill.runners.openssh import shown
+from edgedistill.runners.followed import shown
 from edgedistill.units import format_bytes
 
-MODULES = ("bench/statistics.py", "bench/on_board/facts.py", "bench/on_board/loaded.py")
-MODULES += ("bench/on_board/meters.py", "bench/on_board/program.py")
+MODULES = (
+    "bench/statistics.py",
+    *(f"bench/on_board/{name}.py" for name in ("facts", "loaded", "meters", "program")),
+)
 PACKAGES = ("", "bench", "bench/on_board")
 MOST_BYTES = 512 * 2**20  # of a job
 
@@ -55,6 +57,7 @@ class Pace:
     idle_s: float = 5.0
     windows: int = 5  # that energy is measured in, for each model
     window_s: float = 2.0
+    sample_s: float = 0.1  # between two looks at a meter
     root: str = "/"
 
 
@@ -101,13 +104,14 @@ def pack(
             "idle_s": pace.idle_s,
             "windows": pace.windows,
             "window_s": pace.window_s,
+            "sample_s": pace.sample_s,
             "root": pace.root,
         }
         file.writestr(f"{JOB}job.json", json.dumps(job))
     size = archive.stat().st_size
     if size > MOST_BYTES:
         raise InputError(
-            f"the models and their golden inputs take {format_bytes(size)}, {format_bytes(MOST_BYTES)} at most",
+            f"models and golden inputs take {format_bytes(size)}, {format_bytes(MOST_BYTES)} at most",
             where=str(tasks[0].path.parent),
             fix="give one model instead of the folder",
         )

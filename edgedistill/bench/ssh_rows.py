@@ -1,11 +1,11 @@
-"""Turns what a board said into rows: figures with their spread, comparisons, and words on heat and throttling."""
+"""Turns what a board said into rows: figures with their spread, comparisons, and words on heat."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from edgedistill.bench import emulated, statistics
+from edgedistill.bench import emulated, ssh_energy, statistics
 from edgedistill.bench.compare import compared
 from edgedistill.bench.on_board.facts import throttling_words
 from edgedistill.bench.places import Found, Request
@@ -14,37 +14,22 @@ from edgedistill.record import Measurement, Parity
 
 REMEDY = "choose the runtime of a file that is identical, and report the difference"
 _PERFORMANCE = "performance"  # the governor that keeps the clock up
+_RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "c": "c"}  # where the board has none
 
 
-def found(report: Report, tasks: Sequence[Task], untrusted: bool, request: Request, where: str) -> Found:
-    """All rows of a report that is complete."""
-    system = report.system
-    assert system is not None and report.meter is not None and len(report.states) == 2
-    device = device_words(system)
-    measurements, parity = [], []
-    for index, task in enumerate(tasks):
-        said = report.failed.get(index)
-        if isinstance(said, Missing):
-            measurements.append(_latency_not_run(task, said.reason, device, where))
-            if not task.is_float:
-                parity.append(_parity_not_run(task, said.reason, where))
-            continue
-        measurements += [
-            _latency(report, index, task, request, device, where),
-            _memory(report, index, task, request, device, where),
-        ]
-        if not task.is_float:
-            measurements.append(_energy(report, index, task, device, where))
-            parity.append(_parity(report, index, task, device, where))
+def found(report: Report, tasks: Sequence[Task], untrusted: bool, request: Request) -> Found:
+    """All rows of a report that is complete; ``untrusted``: there are C files that were left alone."""
+    assert report.system is not None and len(report.states) == 2
+    rows = [_Rows(report, index, task, request) for index, task in enumerate(tasks)]
+    parity = [row.parity() for row in rows if not row.task.is_float]
     if untrusted:
         parity.append(emulated.not_trusted())
     before, after = report.states
-    notes = (f"{device}, Python {system.python}", heat_words(before, after))
     return Found(
-        tuple(measurements),
+        tuple(measurement for row in rows for measurement in row.measurements()),
         tuple(parity),
         warnings=tuple(warnings(before, after)),
-        notes=notes,
+        notes=(f"{device_words(report.system)}, Python {report.system.python}", heat_words(before, after)),
         remedy=REMEDY,
     )
 
@@ -80,8 +65,8 @@ def warnings(before: State, after: State) -> Iterator[str]:
     new = bits & ~(before.throttled or 0)
     if bits & 0xF or new:
         yield (
-            f"the board was held back while it was measured: {', '.join(throttling_words(bits & 0xF | new))}; "
-            "use a stronger power supply or a cooler"
+            "the board was held back while it was measured: "
+            f"{', '.join(throttling_words(bits & 0xF | new))}; use a stronger power supply or a cooler"
         )
     elif bits:
         yield f"the board was held back before it was measured: {', '.join(throttling_words(bits))}"
@@ -94,107 +79,79 @@ def warnings(before: State, after: State) -> Iterator[str]:
         )
 
 
-def _latency(
-    report: Report, index: int, task: Task, request: Request, device: str, where: str
-) -> Measurement:
-    said = report.answered[index]
-    about = statistics.summary(said.times_ms)
-    between = (
-        f"95 % interval of the median {about.low:.4g} to {about.high:.4g} ms"
-        if about.low is not None and about.high is not None
-        else "too few for an interval"
-    )
-    clock = f"; {max(said.frequencies_mhz):,.0f} MHz right after" if said.frequencies_mhz else ""
-    return Measurement(
-        quantity="latency",
-        value=about.median,
-        unit="ms",
-        how="measured",
-        artifact=task.path.name,
-        runtime=f"{said.runtime} on {where}",
-        device=device,
-        count=about.count,
-        p50=about.median,
-        p90=about.p90,
-        p99=about.p99,
-        threads=1 if task.kind == "c" else request.threads_or_default,
-        note=f"batch 1, {request.warmup} warm-up runs not counted; {between}{clock}",
-    )
+@dataclass(frozen=True)
+class _Rows:
+    """Of one model."""
 
+    report: Report
+    index: int
+    task: Task
+    request: Request
 
-def _memory(report: Report, index: int, task: Task, request: Request, device: str, where: str) -> Measurement:
-    said = report.answered[index]
-    known = said.peak_bytes is not None and said.baseline_bytes is not None
-    value = max(0, (said.peak_bytes or 0) - (said.baseline_bytes or 0)) if known else None
-    note = "the board's kernel does not tell VmHWM"
-    if known:
+    @property
+    def missing(self) -> str | None:
+        """Why it did not run: the board has no runtime for it."""
+        said = self.report.failed.get(self.index)
+        return said.reason if isinstance(said, Missing) else None
+
+    def measurements(self) -> Iterator[Measurement]:
+        if self.missing is not None:
+            yield self._row("latency", None, "ms", 0, self.missing)
+            return
+        yield self._latency()
+        yield self._memory()
+        if not self.task.is_float:
+            value, count, note = ssh_energy.per_inference(self.report, self.index)
+            yield self._row("energy", value, "mJ", count, note)
+
+    def parity(self) -> Parity:
+        path, family = self.task.path, self.task.family
+        if self.missing is not None:
+            return Parity(
+                runtime=self._runtime(), artifact=path.name, family=family, how="not run", note=self.missing
+            )
+        expected, system = self.task.vectors.outputs, self.report.system
+        assert system is not None
+        words = f"{len(expected)} golden inputs, {device_words(system)}, Python {system.python}"
+        got = self.report.outputs(self.index, expected)
+        return compared(expected, got, path, self._runtime(), "measured", words, family=family)
+
+    def _latency(self) -> Measurement:
+        said = self.report.answered[self.index]
+        about = statistics.summary(said.times_ms)
+        between = "too few for an interval"
+        if about.low is not None and about.high is not None:
+            between = f"95 % interval of the median {about.low:.4g} to {about.high:.4g} ms"
+        clock = f"; {max(said.frequencies_mhz):,.0f} MHz right after" if said.frequencies_mhz else ""
+        note = f"batch 1, {self.request.warmup} warm-up runs not counted; {between}{clock}"
+        row = self._row("latency", about.median, "ms", about.count, note)
+        return row.model_copy(update={"p50": about.median, "p90": about.p90, "p99": about.p99})
+
+    def _memory(self) -> Measurement:
+        said = self.report.answered[self.index]
+        if said.peak_bytes is None or said.baseline_bytes is None:
+            return self._row("peak_memory", None, "bytes", 0, "the board's kernel does not tell VmHWM")
         note = f"VmHWM of a fresh process, beyond {said.baseline_bytes:,} bytes with the runtime alone"
-        if task.kind == "c":
+        if self.task.kind == "c":
             note = "VmHWM of a process that holds nothing but the model"
-    return Measurement(
-        quantity="peak_memory",
-        value=None if value is None else float(value),
-        unit="bytes",
-        how="measured" if known else "not run",
-        artifact=task.path.name,
-        runtime=f"{said.runtime} on {where}",
-        device=device,
-        count=1,
-        threads=1 if task.kind == "c" else request.threads_or_default,
-        note=note,
-    )
+        return self._row("peak_memory", max(0, said.peak_bytes - said.baseline_bytes), "bytes", 1, note)
 
+    def _row(self, quantity: str, value: float | None, unit: str, count: int, note: str) -> Measurement:
+        assert self.report.system is not None
+        return Measurement(
+            quantity=quantity,
+            value=value,
+            unit=unit,
+            how="not run" if value is None else "measured",
+            artifact=self.task.path.name,
+            runtime=self._runtime(),
+            device=device_words(self.report.system),
+            count=count,
+            threads=1 if self.task.kind == "c" else self.request.threads_or_default,
+            note=note,
+        )
 
-def _energy(report: Report, index: int, task: Task, device: str, where: str) -> Measurement:
-    from edgedistill.bench import ssh_energy
-
-    value, count, note = ssh_energy.per_inference(report, index)
-    return Measurement(
-        quantity="energy",
-        value=value,
-        unit="mJ",
-        how="not run" if value is None else "measured",
-        artifact=task.path.name,
-        runtime=f"{report.answered[index].runtime} on {where}",
-        device=device,
-        count=count,
-        note=note,
-    )
-
-
-def _parity(report: Report, index: int, task: Task, device: str, where: str) -> Parity:
-    expected = task.vectors.outputs
-    system = report.system
-    assert system is not None
-    return compared(
-        expected,
-        report.outputs(index, expected),
-        task.path,
-        f"{report.answered[index].runtime} on {where}",
-        "measured",
-        f"{len(expected)} golden inputs, {device}, Python {system.python}",
-        family=task.family,
-    )
-
-
-def _parity_not_run(task: Task, reason: str, where: str) -> Parity:
-    return Parity(
-        runtime=_runtime(task, where), artifact=task.path.name, family=task.family, how="not run", note=reason
-    )
-
-
-def _latency_not_run(task: Task, reason: str, device: str, where: str) -> Measurement:
-    return Measurement(
-        quantity="latency",
-        value=None,
-        unit="ms",
-        how="not run",
-        artifact=task.path.name,
-        runtime=_runtime(task, where),
-        device=device,
-        note=reason,
-    )
-
-
-def _runtime(task: Task, where: str) -> str:
-    return f"{ {'tflite': 'litert', 'onnx': 'onnxruntime', 'c': 'c'}[task.kind] } on {where}"
+    def _runtime(self) -> str:
+        said = self.report.answered.get(self.index)
+        name = said.runtime if said is not None else _RUNTIMES[self.task.kind]
+        return f"{name} on {self.report.where}"

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from edgedistill.errors import EdgeDistillError, GateError, InputError
+from edgedistill.runners.followed import Lines, Tail, end, shown, started
 from edgedistill.runners.programs import Ended
 
 SSH = "ssh"
@@ -68,10 +66,6 @@ _HOLD = "; ".join(  # runs in sh there; no single quotes and no line ends, for t
 )
 _RECEIVE = 'LC_ALL=C; export LC_ALL; umask 077; cat >"$1" && wc -c <"$1"'
 
-_GOODBYE_S = 5.0
-_MOST_LINE = 32 * 2**20  # characters: a model's outputs are one line
-_MOST_LINES = 100_000
-_TAIL = 4_000  # bytes that are kept of what a program complains
 _SLOWEST = 50_000  # bytes per second of an upload, before it is given up
 
 
@@ -80,6 +74,7 @@ class Limits:
     """Seconds, of each step."""
 
     connect: float = 30.0
+    goodbye: float = 5.0  # before a connection that does not close is killed
     upload: float = 30.0  # and what the bytes take at 50 kB a second
 
 
@@ -205,7 +200,7 @@ class Connection:
     def close(self) -> None:
         """Ends the connection; the folder there goes with it."""
         if self._master is not None:
-            _end(self._master, _GOODBYE_S)
+            end(self._master, self._limits.goodbye)
             self._master = None
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
@@ -216,15 +211,15 @@ class Connection:
         short = None if len(tempfile.gettempdir()) <= 60 else "/tmp"
         self._private = Path(tempfile.mkdtemp(prefix="edgedistill-", dir=short))
         hold = ("sh", "-c", _HOLD)
-        self._master = _started(self._ssh("ControlMaster=yes") + self._there(hold))
-        said, complaint = _Lines(self._master.stdout), _Tail(self._master.stderr)
+        self._master = started(self._ssh("ControlMaster=yes") + self._there(hold))
+        said, complaint = Lines(self._master.stdout), Tail(self._master.stderr)
         for line in said.until(self._limits.connect):
             mark, _, folder = line.partition(" ")
             if mark == MARK and _FOLDER.fullmatch(folder):
                 self.folder = folder
                 return
         if said.ended:
-            self._master.wait(_GOODBYE_S)
+            self._master.wait(self._limits.goodbye)
             raise _refused(self._address, self._master.returncode, complaint.text())
         raise GateError(
             f"{self._address} did not answer within {self._limits.connect:g} s",
@@ -253,14 +248,14 @@ class Connection:
     ) -> tuple[int, str]:
         # without the shared connection, ssh would make another one
         shared = [*self._ssh("ControlMaster=no"), "-o", "ProxyCommand=false", "-o", "ProxyJump=none"]
-        process = _started(shared + self._there(words), given)
+        process = started(shared + self._there(words), given)
         try:
-            said, complaint = _Lines(process.stdout), _Tail(process.stderr)
+            said, complaint = Lines(process.stdout), Tail(process.stderr)
             for line in said.until(seconds, silence_s):
                 each(line)
             if not said.ended:
                 raise self._hangs(words[0], silence_s if said.silent else seconds, silent=said.silent)
-            code = process.wait(_GOODBYE_S)
+            code = process.wait(self._limits.goodbye)
             assert self._master is not None
             if code == 255:  # ssh's own, and a program's only by chance
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -273,7 +268,7 @@ class Connection:
                 )
             return code, complaint.text()
         finally:
-            _end(process, 0.2)
+            end(process, 0.2)
 
     def _hangs(self, program: str, seconds: float, *, silent: bool) -> GateError:
         return GateError(
@@ -282,87 +277,6 @@ class Connection:
             where=f"--on ssh:{self._address}",
             fix="see what keeps the machine busy; a smaller --runs takes less time",
         )
-
-
-def shown(text: str) -> str:
-    """What another machine said, without what would move a terminal's cursor, in one line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
-
-
-class _Lines:
-    """Reads lines in a thread, so that waiting for one can end."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        assert stream is not None
-        self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
-        self._stream = stream
-        self.ended = self.silent = False
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def until(self, seconds: float, silence_s: float | None = None) -> Iterator[str]:
-        """The lines of ``seconds``; sooner over at the end (``ended``) and after a ``silent`` time."""
-        over, count = time.monotonic() + seconds, 0
-        while (left := over - time.monotonic()) > 0 and count < _MOST_LINES:
-            wait = left if silence_s is None else min(left, silence_s)
-            try:
-                line = self._queue.get(timeout=wait)
-            except queue.Empty:
-                self.silent = silence_s is not None and wait == silence_s
-                return
-            if line is None:
-                self.ended = True
-                return
-            count += 1
-            yield line.decode("utf-8", "replace").rstrip("\r\n")
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
-            while line := self._stream.readline(_MOST_LINE):
-                self._queue.put(line)
-        self._queue.put(None)
-
-
-class _Tail:
-    """Keeps the end of what a program complains."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        assert stream is not None
-        self._stream, self._kept = stream, b""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def text(self) -> str:
-        self._thread.join(1.0)
-        return self._kept.decode("utf-8", "replace")
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while part := self._stream.read1(_TAIL):  # type: ignore[attr-defined]
-                self._kept = (self._kept + part)[-_TAIL:]
-
-
-def _started(words: Sequence[str], given: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    """In a session of its own: Ctrl-C is ours to handle, and there is no terminal to ask at."""
-    return subprocess.Popen(
-        list(words),
-        stdin=subprocess.PIPE if given is None else given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C"},
-        start_new_session=True,
-    )
-
-
-def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Closes its input, by which it ends; one that does not is killed."""
-    with contextlib.suppress(OSError):
-        if process.stdin is not None:
-            process.stdin.close()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 _WORDS: tuple[tuple[str, str, str], ...] = (  # of ssh, what happened, what to do

@@ -65,7 +65,7 @@ def load(here: Path, job: dict[str, Any], model: dict[str, Any]) -> Loaded:
     Raises:
         Missing: nothing here runs it.
     """
-    return {"tflite": TfLite, "onnx": Onnx, "c": CProgram}[model["kind"]](here, job, model)  # type: ignore[abstract,no-any-return]
+    return {"tflite": TfLite, "onnx": Onnx, "c": CProgram}[model["kind"]](here, job, model)
 
 
 class _Python(Loaded):

@@ -29,7 +29,6 @@ from edgedistill.bench.on_board import facts, loaded, meters
 
 MARK = "@edgedistill"
 JOB = "job/"  # of the zip file: job.json and the files that it names
-_SAMPLE_S = 0.1  # between two looks at a meter
 _MOST_BYTES = 2**30  # of an unpacked job
 
 
@@ -73,7 +72,7 @@ def run(here: Path, python: str) -> None:
     )
     if meter is not None:
         say(kind="step", words="the idle board")
-        times, watts, problem = sampled(meter, job["idle_s"])
+        times, watts, problem = sampled(meter, job["sample_s"], job["idle_s"])
         say(kind="idle", times_s=times, watts=watts, problem=problem)
         meter = None if problem else meter
     working = []
@@ -155,7 +154,7 @@ def under_load(here: Path, python: str, meter: meters.Meter, index: int, job: di
         kept: list[str] = []
         reader = threading.Thread(target=lambda: kept.append(process.stdout.read() if process.stdout else ""))
         reader.start()
-        times, watts, problem = sampled(meter, most, lambda: process.poll() is not None)
+        times, watts, problem = sampled(meter, job["sample_s"], most, lambda: process.poll() is not None)
         if process.poll() is None:
             process.kill()
         reader.join()
@@ -164,7 +163,7 @@ def under_load(here: Path, python: str, meter: meters.Meter, index: int, job: di
 
 
 def sampled(
-    meter: meters.Meter, seconds: float, over: Any = lambda: False
+    meter: meters.Meter, every_s: float, seconds: float, over: Any = lambda: False
 ) -> tuple[list[float], list[float], str]:
     """Times in s (monotonic), watts, and why they are none."""
     times, watts = [], []
@@ -179,7 +178,7 @@ def sampled(
         if found is not None:
             times.append((before + after) / 2)
             watts.append(found)
-        time.sleep(max(0.0, _SAMPLE_S - (after - before)))
+        time.sleep(max(0.0, every_s - (after - before)))
     return times, watts, ""
 
 
