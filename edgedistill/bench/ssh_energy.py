@@ -4,51 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgedistill.bench import statistics
 from edgedistill.bench.ssh_job import Report
+from edgedistill.bench.trace import Trace, TraceError, energy
 
-FEWEST = 10  # looks at a meter, of the idle board and in each window
+FEWEST = 10  # looks at a meter, of the idle board
+SPREADS = 3  # median absolute deviations of the idle board, that a load is to stand out by
 
 
 def per_inference(report: Report, index: int) -> tuple[float | None, int, str]:
     """Millijoules of one inference beyond the idle board, of how many inferences, and in words how.
 
-    The median of windows, each the mean of the meter's watts in it, less the idle board's median, times
-    its seconds, over its inferences. None instead of a figure where the meter is missing or cannot be right.
+    The median of windows. None instead of a figure where the meter is missing or cannot be right.
     """
     assert report.meter is not None
-    if report.meter.name is None:
-        return None, 0, f"not measured: {'; '.join(report.meter.reasons)}"
     name = report.meter.name
+    if name is None:
+        return _not_measured("; ".join(report.meter.reasons))
     idle, trace, load = report.idle, report.traces.get(index), report.loads.get(index)
     if idle is not None and idle.problem:
-        return None, 0, f"not measured: {idle.problem}"
-    if idle is None or trace is None or load is None or not load.windows:
-        return None, 0, f"not measured: {name} was not read while the model ran"
-    if trace.problem:
-        return None, 0, f"not measured: {trace.problem}"
-    wrong = _wrong(idle.watts, trace.watts)
+        return _not_measured(idle.problem)
+    if idle is None or trace is None or load is None:
+        return _not_measured(f"{name} was not read while the model ran")
+    wrong = trace.problem or _wrong(idle.watts, trace.watts)
     if wrong:
-        return None, 0, f"not measured: {name} {wrong}"
-    base = statistics.median(idle.watts)
-    each_mj = []
-    for began, ended, count in load.windows:
-        inside = [w for t, w in zip(trace.times_s, trace.watts, strict=False) if began <= t <= ended]
-        if len(inside) < FEWEST:
-            return None, 0, f"not measured: {name} was read {len(inside)} times in a window of a load"
-        mean = sum(inside) / len(inside)
-        each_mj.append(1e3 * (mean - base) * (ended - began) / count)
-    middle = statistics.median(each_mj)
-    idle_words = f"idle {base:.3f} W, {min(idle.watts):.3f} to {max(idle.watts):.3f} W, n={len(idle.watts)}"
-    if min(each_mj) <= 0:
-        return None, 0, f"not measured: {name} does not tell the load from the idle board ({idle_words})"
-    total = sum(count for _, _, count in load.windows)
-    return (
-        middle,
-        total,
-        f"beyond the idle board ({idle_words}); median of {len(each_mj)} windows, "
-        f"{min(each_mj):.3g} to {max(each_mj):.3g} mJ; {name}: {report.meter.sees}",
-    )
+        return _not_measured(f"{name} {wrong}" if not trace.problem else wrong)
+    starts, ends, counts = zip(*load.windows, strict=True)
+    try:
+        found = energy(
+            Trace(trace.times_s, trace.watts), Trace(idle.times_s, idle.watts), starts, ends, counts
+        )
+    except TraceError as error:
+        return _not_measured(f"{name}: {error}")
+    more = [j * n / (b - a) for j, n, a, b in zip(found.each_j, counts, starts, ends, strict=True)]
+    if min(more) <= SPREADS * found.idle_mad_w:
+        return _not_measured(
+            f"the load's {min(more):.3g} W do not stand out from the idle board's "
+            f"{found.idle_w:.4g} W (MAD {found.idle_mad_w:.2g} W)"
+        )
+    about = found.summary
+    spread = f"{1e3 * about.minimum:.3g} to {1e3 * about.maximum:.3g} mJ"
+    note = f"median of windows, {spread}; {found.note} (n={len(idle.watts)}); {name}: {report.meter.sees}"
+    return 1e3 * about.median, found.inferences, note
+
+
+def _not_measured(reason: str) -> tuple[None, int, str]:
+    return None, 0, f"not measured: {reason}"
 
 
 def _wrong(idle: Sequence[float], load: Sequence[float]) -> str:

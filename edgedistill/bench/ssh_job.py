@@ -247,7 +247,7 @@ class Load(_Line):
 
     kind: Literal["load"]
     model: Index
-    windows: list[tuple[Number, Number, Annotated[int, Field(gt=0)]]]
+    windows: Annotated[list[tuple[Number, Number, Annotated[int, Field(gt=0)]]], Field(min_length=1)]
 
 
 class Trace(_Line):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgedistill.errors import GateError, InputError
@@ -58,9 +58,7 @@ def processes(word: str) -> list[int]:
 
 def session(board: Sshd) -> int:
     """The sshd process of the one connection: the child of the child that keeps the privileges, or itself."""
-    children = [
-        int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if parent(p) == str(board.pid)
-    ]
+    children = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if parent(p) == str(board.pid)]
     assert len(children) == 1
     return children[0]
 
@@ -115,6 +113,7 @@ def test_a_hostile_address_is_none(text: str) -> None:
         openssh.parse(text)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=40))
 def test_no_address_is_an_option_or_meets_a_shell(text: str) -> None:
     try:
@@ -195,9 +194,13 @@ def test_a_connection_that_is_cut(board: Sshd) -> None:
         os.kill(session(board), signal.SIGKILL)
 
     began = time.monotonic()
-    with pytest.raises(GateError, match="connection to .* was cut"), connect(board) as connection:
+    with pytest.raises(GateError, match=r"connection to .* was cut"), connect(board) as connection:
         folder = Path(connection.folder)
-        words = ["sh", "-c", "echo begun; cat >/dev/null"]  # as the program on a board, it ends with its input
+        words = [
+            "sh",
+            "-c",
+            "echo begun; cat >/dev/null",
+        ]
         connection.lines(words, cut, seconds=30, silence_s=30)
     assert time.monotonic() - began < 10
     assert eventually(lambda: not folder.exists()), "the board itself removes what it no longer needs"
@@ -215,10 +218,10 @@ def test_a_board_that_hangs(board: Sshd) -> None:
     began = time.monotonic()
     try:
         with (
-            pytest.raises(GateError, match="said nothing for 1 s"),
+            pytest.raises(GateError, match="said nothing for 3 s"),
             connect(board, limits=Limits(goodbye=0.5)) as connection,
         ):
-            connection.lines(["sh", "-c", "echo begun; cat"], stop, seconds=30, silence_s=1)
+            connection.lines(["sh", "-c", "echo begun; cat"], stop, seconds=30, silence_s=3)
         assert time.monotonic() - began < 10
     finally:
         os.kill(stopped[0], signal.SIGCONT)
@@ -229,9 +232,9 @@ def test_a_board_that_hangs(board: Sshd) -> None:
 @needs_sshd
 def test_a_program_that_takes_too_long_and_a_full_disk(board: Sshd, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100_000)
-    with connect(board) as connection:
-        with pytest.raises(GateError, match="sleep on .* did not end within 0.5 s"):
-            connection.run(["sleep", "20"], seconds=0.5)
+    with connect(board, limits=Limits(goodbye=0.5)) as connection:
+        with pytest.raises(GateError, match=r"sleep on .* did not end within 0.5 s"):
+            connection.run(["sleep", "3"], seconds=0.5)
         (Path(connection.folder) / "full").symlink_to("/dev/full")  # whose every write finds no space
         with pytest.raises(GateError, match="is full: 100,000 bytes do not fit"):
             connection.put(tmp_path / "file", "full")
@@ -273,7 +276,9 @@ def test_ctrl_c_and_a_killed_process_leave_nothing(board: Sshd, sent: signal.Sig
         "    board.lines(['sh', '-c', 'echo begun; cat'], lambda _: print('begun', flush=True), "
         "seconds=60, silence_s=60)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n" and board.folders()
     process.send_signal(sent)

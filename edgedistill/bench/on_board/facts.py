@@ -108,7 +108,9 @@ def temperatures(root: Path) -> dict[str, float]:
     for zone in sorted(root.glob("sys/class/thermal/thermal_zone[0-9]*")):
         thousandths = integer(zone / "temp")
         if thousandths is not None:
-            found["{} {}".format(zone.name[12:], text(zone / "type")).strip()] = thousandths / 1e3
+            found["{} {}".format(zone.name[len("thermal_") :], text(zone / "type")).strip()] = (
+                thousandths / 1e3
+            )
     return found
 
 

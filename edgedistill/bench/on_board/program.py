@@ -166,9 +166,11 @@ def sampled(
     meter: meters.Meter, every_s: float, seconds: float, over: Any = lambda: False
 ) -> tuple[list[float], list[float], str]:
     """Times in s (monotonic), watts, and why they are none."""
-    times, watts = [], []
-    began = time.monotonic()
-    while time.monotonic() - began < seconds and not over():
+    times: list[float] = []
+    watts: list[float] = []
+    began, last = time.monotonic(), False
+    while not last:
+        last = over() or time.monotonic() - began >= seconds  # one more look, so that the end is covered
         before = time.monotonic()
         try:
             found = meter.watts()
