@@ -138,7 +138,7 @@ def load(here: Path, job: dict[str, Any], index: int) -> None:
     each_s = max(1e-7, statistics.median(net.times_ms(20)) / 1e3)
     windows = []
     for _ in range(job["windows"]):
-        portion, count = max(1, int(job["window_s"] / 20 / each_s)), 0
+        portion, count = max(1, int(job["window_s"] / net.portions / each_s)), 0
         began = time.monotonic()
         while time.monotonic() - began < job["window_s"]:
             net.repeat(portion)
