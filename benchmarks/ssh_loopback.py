@@ -1,7 +1,8 @@
 """Benches kept models over ssh on the loopback: this machine as the board, and a 64-bit Arm Python in QEMU.
 
-Run as ``python -m benchmarks.ssh_loopback --json FILE`` where Debian's openssh-server is installed. Nothing here
-is a figure of a board: of the emulated Python, whose files `bench --on emulator` gathers, bytes alone are kept.
+Run as ``python -m benchmarks.ssh_loopback --json FILE`` where Debian's openssh-server is installed. Nothing
+here is a figure of a board: of the emulated Python, whose files `bench --on emulator` gathers, bytes alone
+are kept.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def row(board: sshd.Sshd, model: str, python: str, runs: int, label: str) -> dic
     found = ssh.measure(request, Pace(latency_s=5.0))
     emulated = label.startswith("emulated")
     parity, kept, notes = found.parity, found.measurements, found.notes
-    if emulated:  # QEMU's user mode knows no time, its memory is QEMU's, and its cpuinfo is always a Cortex-A53's
+    if (
+        emulated
+    ):  # QEMU's user mode knows no time, its memory is QEMU's, and its cpuinfo is always a Cortex-A53's
         words = {"how": "emulated", "note": f"{label}, {found.parity[0].note.partition(',')[0]}"}
         parity, kept, notes = tuple(one.model_copy(update=words) for one in parity), (), ()
     return {

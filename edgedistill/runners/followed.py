@@ -80,7 +80,7 @@ def started(words: Sequence[str], given: IO[bytes] | None = None) -> subprocess.
         stdin=subprocess.PIPE if given is None else given,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"},  # no window asks, either
         start_new_session=True,
     )
 

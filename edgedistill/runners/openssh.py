@@ -316,16 +316,16 @@ def _refused(address: Address, code: int | None, complaint: str) -> EdgeDistillE
     """Why there is no connection, from ssh's own words."""
     where = f"--on ssh:{address}"
     by_hand = shlex.join([SSH, *(word for word in address.words if word != "--")])
-    names = {"address": str(address), "host": address.host, "by_hand": by_hand}
-    for words, what, fix in _WORDS:
-        if words in complaint:
-            return InputError(what.format(**names), where=where, fix=fix.format(**names))
     if code == 73:
         return GateError(
             f"{address} has no room for a folder: {shown(complaint)}",
             where=where,
             fix="make room there, or set TMPDIR to another folder in that machine's environment",
         )
+    names = {"address": str(address), "host": address.host, "by_hand": by_hand}
+    for words, what, fix in _WORDS:
+        if words in complaint:
+            return InputError(what.format(**names), where=where, fix=fix.format(**names))
     last = shown(complaint) or "it said nothing"
     return InputError(
         f"ssh cannot connect to {address}: {last}", where=where, fix=f"check that this works: {by_hand}"

@@ -141,16 +141,21 @@ def test_what_is_not_run(request_: Request, built: Path, graph: Graph) -> None:
 
 
 def test_ctrl_c_while_a_model_is_measured(board: Sshd, request_: Request) -> None:
-    slow = board.bin / "slow-python"  # faked: a board that takes its time
-    slow.write_text(f'#!/bin/sh\necho begun >"{board.folder}/begun"\nsleep 1\nexec {sys.executable} "$@"\n')
+    slow = board.bin / "slow-python"  # faked: a model that takes its time
+    begun = board.folder / "begun"
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in *measure*) echo >"{begun}"; sleep 31.25;; esac\n'
+        f'exec {sys.executable} "$@"\n'
+    )
     slow.chmod(0o755)
     words = ["--python", str(slow), "--ssh-config", str(board.config), "--on", board.on]
     command = [sys.executable, "-m", "edgedistill", "bench", str(request_.path), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert eventually((board.folder / "begun").exists)
+    assert eventually(begun.exists) and processes("31.25")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130 and time.monotonic() - began < 10
     assert out == "" and "Traceback" not in err
     assert eventually(lambda: board.folders() == [] and processes(str(board.config)) == [])
+    assert eventually(lambda: processes("31.25") == []), "what ran there does not go on"

@@ -12,8 +12,10 @@ Every line is ``@edgedistill JSON``. The program ends when its standard input do
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -200,7 +202,7 @@ def unpack(archive: Path, folder: Path) -> None:
 def _started(here: Path, python: str, what: str, index: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [python, "-B", str(here / Path(sys.argv[0]).name), python, what, str(index)],
-        stdin=subprocess.PIPE,  # closed when this process ends
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
@@ -210,11 +212,15 @@ def _started(here: Path, python: str, what: str, index: int) -> subprocess.Popen
 
 
 def _end_with_input() -> None:
-    """Ends this process, and its children with it, when nobody listens any more."""
+    """Ends this process and all that it started when nobody listens any more."""
+    with contextlib.suppress(OSError):  # it leads its group already
+        os.setpgrp()
 
     def watch() -> None:
         while os.read(0, 4096):
             pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
         os._exit(75)
 
     threading.Thread(target=watch, daemon=True).start()
