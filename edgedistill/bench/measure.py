@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill.bench import pairs
 from edgedistill.bench.accuracy import REAL_STEP, to_int8, to_real, top1
 from edgedistill.bench.energy import energy
 from edgedistill.bench.files import COREML, FLOAT32, GOLDEN, INT8, C, size_of, split
-from edgedistill.bench.latency import interleaved, summarise
+from edgedistill.bench.isolation import conditions, words
+from edgedistill.bench.latency import in_turns, split_evenly, summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.memory import peak_memory
 from edgedistill.bench.operators import operator_times, slowest
@@ -58,8 +60,17 @@ def measure(
     return (*found, _bytes(package)) if package.exists() else found
 
 
-def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Measurement, ...]:
+def bench_dir(
+    path: Path, *, runs: int, warmup: int, threads: int, adaptive: bool = False
+) -> tuple[Measurement, ...]:
     """Measures a finished build's folder, or one model with golden.npz beside it, without a data set.
+
+    Args:
+        path: of the folder or the model.
+        runs: counted inferences per model.
+        warmup: inferences before, not counted.
+        threads: for every runtime.
+        adaptive: as many inferences as the median needs, see ``in_turns``, instead of ``runs``.
 
     Raises:
         InputError: there is no such path, no model, or no golden.npz to take an input from.
@@ -67,11 +78,10 @@ def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Meas
     folder, models = split(path)
     packages = tuple(model for model in models if model.suffix == ".mlpackage")
     runnable = tuple(model for model in models if model.suffix != ".mlpackage" and model.name != C)
-    found = (
-        _measure(runnable, _golden_input(folder), None, runs=runs, warmup=warmup, threads=threads)
-        if runnable
-        else ()
-    )
+    found: tuple[Measurement, ...] = ()
+    if runnable:
+        x = _golden_input(folder)
+        found = _measure(runnable, x, None, runs=runs, warmup=warmup, threads=threads, adaptive=adaptive)
     return (*found, *(_bytes(package) for package in packages))
 
 
@@ -115,6 +125,7 @@ def _measure(
     runs: int,
     warmup: int,
     threads: int,
+    adaptive: bool = False,
 ) -> tuple[Measurement, ...]:
     device = machine()
     out: list[Measurement] = []
@@ -129,18 +140,36 @@ def _measure(
         models.append(_Model(path, runtime, f"{runtime} {runner.version}", runner, _input(path, sample)))
     for runtime in dict.fromkeys(model.runtime for model in models):  # int8 and its float32 twin in turns
         pair = [model for model in models if model.runtime == runtime]
-        samples = interleaved({m.path.name: (m.runner, m.x) for m in pair}, runs=runs, warmup=warmup)
+        timed = {m.path.name: (m.runner, m.x) for m in pair}
+        before = conditions()
+        turns = in_turns(timed, None if adaptive else split_evenly(runs), warmup=warmup)
+        around = words(before, conditions())
         for m in pair:
             others = [other.path.name for other in pair if other is not m]
             out.append(
                 summarise(
-                    samples[m.path.name],
+                    np.concatenate(turns[m.path.name]),
                     artifact=m.path.name,
                     runtime=m.label,
                     device=device,
                     threads=threads,
                     warmup=warmup,
                     note=f"in turns with {', '.join(others)}" if others else "",
+                    isolation=around,
+                )
+            )
+        if len(pair) == 2:  # int8 first: the order of INT8 and FLOAT32
+            int8, real = (turns[m.path.name] for m in pair)
+            out.append(
+                pairs.ratio(
+                    int8,
+                    real,
+                    artifact=pair[0].path.name,
+                    against=pair[1].path.name,
+                    runtime=pair[0].label,
+                    device=device,
+                    threads=threads,
+                    isolation=around,
                 )
             )
     for m in models:
