@@ -28,7 +28,9 @@ from edgedistill.runners import RUNNERS, Runner, name_for
 
 
 @dataclass(frozen=True)
-class _Model:
+class Loaded:
+    """A model in its runtime, with one input for it."""
+
     path: Path
     runtime: str  # a name of RUNNERS
     label: str  # with the version
@@ -52,7 +54,7 @@ def measure(
     if test is not None:
         sample = to_int8(np.asarray(test.images_NHWC[:1]))
     elif present:
-        sample = _golden_input(folder)
+        sample = golden_input(folder)
     else:
         sample = np.zeros((1,), np.int8)
     found = _measure(present, sample, test, runs=runs, warmup=warmup, threads=threads)
@@ -80,7 +82,7 @@ def bench_dir(
     runnable = tuple(model for model in models if model.suffix != ".mlpackage" and model.name != C)
     found: tuple[Measurement, ...] = ()
     if runnable:
-        x = _golden_input(folder)
+        x = golden_input(folder)
         found = _measure(runnable, x, None, runs=runs, warmup=warmup, threads=threads, adaptive=adaptive)
     return (*found, *(_bytes(package) for package in packages))
 
@@ -136,8 +138,7 @@ def _measure(
         if not RUNNERS[runtime].can_run_here:
             out.append(_not_run(path, runtime, device))
             continue
-        runner = RUNNERS[runtime].load()(path, threads=threads)
-        models.append(_Model(path, runtime, f"{runtime} {runner.version}", runner, _input(path, sample)))
+        models.append(load(path, sample, threads))
     for runtime in dict.fromkeys(model.runtime for model in models):  # int8 and its float32 twin in turns
         pair = [model for model in models if model.runtime == runtime]
         timed = {m.path.name: (m.runner, m.x) for m in pair}
@@ -185,6 +186,14 @@ def _measure(
     return tuple(out)
 
 
+def load(path: Path, sample: NDArray[np.int8], threads: int) -> Loaded:
+    """A model that a runtime of this machine takes; ``sample`` [1, ...] in int8."""
+    runtime = name_for(path)
+    assert runtime is not None
+    runner = RUNNERS[runtime].load()(path, threads=threads)
+    return Loaded(path, runtime, f"{runtime} {runner.version}", runner, _input(path, sample))
+
+
 def _input(path: Path, sample: NDArray[np.int8]) -> NDArray[Any]:
     """One input in the type that the file takes: int8 as it is, float32 as real values."""
     if "float32" in path.name:
@@ -192,7 +201,12 @@ def _input(path: Path, sample: NDArray[np.int8]) -> NDArray[Any]:
     return sample[:1]
 
 
-def _golden_input(folder: Path) -> NDArray[np.int8]:
+def golden_input(folder: Path) -> NDArray[np.int8]:
+    """The first of a folder's golden inputs, [1, ...].
+
+    Raises:
+        InputError: there is no golden.npz.
+    """
     path = folder / GOLDEN
     if not path.exists():
         raise InputError(
@@ -203,7 +217,7 @@ def _golden_input(folder: Path) -> NDArray[np.int8]:
     return golden.load(path).inputs[:1]
 
 
-def _accuracy(model: _Model, test: Split, device: str) -> Measurement:
+def _accuracy(model: Loaded, test: Split, device: str) -> Measurement:
     prepare = to_real if model.x.dtype == np.float32 else to_int8
     share, _ = top1(model.runner.run, test.images_NHWC, test.labels, prepare=prepare)
     return Measurement(

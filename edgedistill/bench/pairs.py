@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgedistill.bench import statistics
 from edgedistill.record import How, Measurement
 
+Turns = Sequence[NDArray[np.float64]]  # the times of each turn, in ms
 UNIT = "×"
 
 
-def ratios(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> list[float]:
+def ratios(one: Turns, other: Turns) -> list[float]:
     """By turn, the median of ``one`` over that of ``other``; both took the turn one after the other."""
     assert len(one) == len(other)
-    return [statistics.median(a) / statistics.median(b) for a, b in zip(one, other, strict=True)]
+    return [float(np.median(a) / np.median(b)) for a, b in zip(one, other, strict=True)]
 
 
 def ratio(
-    one: Sequence[Sequence[float]],
-    other: Sequence[Sequence[float]],
+    one: Turns,
+    other: Turns,
     *,
     artifact: str,
     against: str,
