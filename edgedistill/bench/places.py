@@ -24,7 +24,8 @@ class Request:
     """What the user asks a place for.
 
     ``path`` is a build's folder, or one model with golden.npz beside it; ``on`` a place as it is written;
-    ``device`` the target that was named; ``threads`` and ``cpu`` None: not given.
+    ``device`` the target that was named; ``threads`` and ``cpu`` None: not given; ``adaptive``: the user
+    gave no count, so a place that can may take as many runs as the median needs (``statistics.repeat``).
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Request:
     cpu: str | None = None
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
+    adaptive: bool = False
     python: str | None = None  # on the other side of ssh
     ssh_config: Path | None = None  # instead of ~/.ssh/config
 

@@ -44,7 +44,7 @@ def percentile(samples: Sequence[float], share: float) -> float:
 
     It is definition 7 of Hyndman and Fan, "Sample quantiles in statistical packages" (1996), NumPy's default.
     """
-    assert samples and 0 <= share <= 1
+    assert len(samples) > 0 and 0 <= share <= 1
     ordered = sorted(samples)
     place = share * (len(ordered) - 1)
     below = math.floor(place)
@@ -68,7 +68,7 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
         Low and high; minus and plus infinity where no two samples reach the confidence (at 95 %: fewer
         than six).
     """
-    assert samples and 0 < confidence < 1
+    assert len(samples) > 0 and 0 < confidence < 1
     k = _rank(len(samples), confidence)
     if k == 0:
         return -math.inf, math.inf
