@@ -46,22 +46,14 @@ def measure(request: Request, pace: Pace, limits: Limits | None = None) -> Found
     report = Report(where)
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "run.pyz"
-        ssh_job.pack(
-            archive,
-            tasks,
-            pace,
-            runs=request.runs,
-            warmup=request.warmup,
-            threads=request.threads_or_default,
-            energy=True,
-        )
+        ssh_job.pack(archive, tasks, pace, request)
         with Connection(address, request.ssh_config, limits) as board:
             there = board.put(archive, archive.name)
             seconds = 120 + pace.idle_s + len(tasks) * 2 * (pace.step_s + pace.windows * pace.window_s)
             ended = board.lines(
                 [python, "-B", there, python], report.add, seconds=seconds, silence_s=pace.step_s + _SILENT_S
             )
-    _check(report, python, ended.code, shown(ended.last_words), tasks)
+    _check(report, python, ended.code, shown(ended.last_words.splitlines()[-1]), tasks)
     return ssh_rows.found(report, tasks, rest, request)
 
 
@@ -135,6 +127,12 @@ def _check(report: Report, python: str, code: int, last_words: str, tasks: list[
             f"there is no program {python} on the board: {last_words}",
             where=report.where,
             fix="install it there (Debian: apt-get install python3), or name another one with --python",
+        )
+    if "No space left" in last_words:
+        raise GateError(
+            f"the disk of the board is full: {last_words}",
+            where=report.where,
+            fix="make room there, or set TMPDIR to another folder in the board's environment",
         )
     if not report.ended or report.system is None or report.meter is None or len(report.states) != 2:
         raise GateError(

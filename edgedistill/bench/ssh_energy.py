@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgedistill.bench.ssh_job import Report
 from edgedistill.bench.trace import Trace, TraceError, energy
@@ -11,11 +12,22 @@ FEWEST = 10  # looks at a meter, of the idle board
 SPREADS = 3  # median absolute deviations of the idle board, that a load is to stand out by
 
 
-def per_inference(report: Report, index: int) -> tuple[float | None, int, str]:
-    """Millijoules of one inference beyond the idle board, of how many inferences, and in words how.
+@dataclass(frozen=True)
+class Figure:
+    """Millijoules of one inference: the median of windows with its 95 % interval, and in words how.
 
-    The median of windows. None instead of a figure where the meter is missing or cannot be right.
+    ``value`` None: there is none, for the reason in ``note``.
     """
+
+    note: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    count: int = 0  # inferences in all windows
+
+
+def per_inference(report: Report, index: int) -> Figure:
+    """What one model takes beyond the idle board; no value where the meter is missing or cannot be right."""
     assert report.meter is not None
     name = report.meter.name
     if name is None:
@@ -44,11 +56,12 @@ def per_inference(report: Report, index: int) -> tuple[float | None, int, str]:
     about = found.summary
     spread = f"{1e3 * about.minimum:.3g} to {1e3 * about.maximum:.3g} mJ"
     note = f"median of windows, {spread}; {found.note} (n={len(idle.watts)}); {name}: {report.meter.sees}"
-    return 1e3 * about.median, found.inferences, note
+    low, high = (None if end is None else 1e3 * end for end in (about.low, about.high))
+    return Figure(note, 1e3 * about.median, low, high, found.inferences)
 
 
-def _not_measured(reason: str) -> tuple[None, int, str]:
-    return None, 0, f"not measured: {reason}"
+def _not_measured(reason: str) -> Figure:
+    return Figure(f"not measured: {reason}")
 
 
 def _wrong(idle: Sequence[float], load: Sequence[float]) -> str:

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgedistill.bench.accuracy import REAL_STEP
+from edgedistill.bench.latency import MOST, SECONDS
 from edgedistill.bench.on_board.program import JOB, MARK
+from edgedistill.bench.places import Request
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir.golden import Golden
 from edgedistill.ir.interpret import Family
@@ -52,10 +54,10 @@ _C_NAME = re.compile(r"edgedistill_[A-Za-z0-9_]{1,100}", re.ASCII)
 class Pace:
     """How long each step takes at most, in seconds; ``root`` is where the board's /proc and /sys lie."""
 
-    latency_s: float = 30.0  # of a model, after which no further sample is asked for
+    latency_s: float = SECONDS  # of a model, after which no further sample is asked for
     step_s: float = 300.0  # of one model, before it is given up
     idle_s: float = 5.0
-    windows: int = 5  # that energy is measured in, for each model
+    windows: int = 6  # that energy is measured in, for each model: the fewest that give an interval
     window_s: float = 2.0
     sample_s: float = 0.1  # between two looks at a meter
     root: str = "/"
@@ -75,9 +77,7 @@ class Task:
         return "float32" in self.path.name
 
 
-def pack(
-    archive: Path, tasks: Sequence[Task], pace: Pace, *, runs: int, warmup: int, threads: int, energy: bool
-) -> None:
+def pack(archive: Path, tasks: Sequence[Task], pace: Pace, request: Request) -> None:
     """Writes the zip file. In it, files have names of ours, whatever they are called here.
 
     Raises:
@@ -93,13 +93,12 @@ def pack(
         models = [_add(file, index, task) for index, task in enumerate(tasks)]
         job = {
             "models": models,
-            "least": runs,
-            "most": 10 * runs,
-            "warmup": warmup,
-            "threads": threads,
-            "energy": energy,
+            "least": request.runs,
+            "most": max(request.runs, MOST) if request.adaptive else request.runs,
+            "seconds": pace.latency_s if request.adaptive else pace.step_s / 2,
+            "warmup": request.warmup,
+            "threads": request.threads_or_default,
             "real_step": REAL_STEP,
-            "seconds": pace.latency_s,
             "step_s": pace.step_s,
             "idle_s": pace.idle_s,
             "windows": pace.windows,

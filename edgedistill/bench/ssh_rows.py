@@ -101,8 +101,9 @@ class _Rows:
         yield self._latency()
         yield self._memory()
         if not self.task.is_float:
-            value, count, note = ssh_energy.per_inference(self.report, self.index)
-            yield self._row("energy", value, "mJ", count, note)
+            found = ssh_energy.per_inference(self.report, self.index)
+            row = self._row("energy", found.value, "mJ", found.count, found.note)
+            yield row.model_copy(update={"low": found.low, "high": found.high})
 
     def parity(self) -> Parity:
         path, family = self.task.path, self.task.family
@@ -119,13 +120,17 @@ class _Rows:
     def _latency(self) -> Measurement:
         said = self.report.answered[self.index]
         about = statistics.summary(said.times_ms)
-        between = "too few for an interval"
-        if about.low is not None and about.high is not None:
-            between = f"95 % interval of the median {about.low:.4g} to {about.high:.4g} ms"
         clock = f"; {max(said.frequencies_mhz):,.0f} MHz right after" if said.frequencies_mhz else ""
-        note = f"batch 1, {self.request.warmup} warm-up runs not counted; {between}{clock}"
+        note = f"batch 1, {self.request.warmup} warm-up runs not counted{clock}"
         row = self._row("latency", about.median, "ms", about.count, note)
-        return row.model_copy(update={"p50": about.median, "p90": about.p90, "p99": about.p99})
+        shape = {
+            "p50": about.median,
+            "p90": about.p90,
+            "p99": about.p99,
+            "low": about.low,
+            "high": about.high,
+        }
+        return row.model_copy(update={**shape, "isolation": heat_words(*self.report.states)})
 
     def _memory(self) -> Measurement:
         said = self.report.answered[self.index]

@@ -57,7 +57,7 @@ def request_(built: Path, board: Sshd) -> Request:
     (built / "student.tflite").rename(hostile)
     for name in ("student.onnx", "student-float32.onnx", "student-float32.tflite"):
         (built / name).unlink()
-    return Request(hostile, board.on, runs=5, warmup=1, python=sys.executable, ssh_config=board.config)
+    return Request(hostile, board.on, runs=8, warmup=1, python=sys.executable, ssh_config=board.config)
 
 
 def test_every_byte_and_every_figure_of_two_models(
@@ -82,8 +82,11 @@ def test_every_byte_and_every_figure_of_two_models(
     assert len(rows) == 6
     for (artifact, quantity), row in rows.items():
         assert row.how == "measured" and row.value is not None and row.value > 0, (artifact, quantity, row)
-    assert rows["student.tflite", "latency"].count >= 5
-    assert "95 % interval" in rows["c", "latency"].note
+    assert rows["student.tflite", "latency"].count == 8
+    for artifact in ("student.tflite", "c"):
+        latency = rows[artifact, "latency"]
+        assert latency.low is not None and latency.high is not None and latency.value is not None
+        assert latency.low <= latency.value <= latency.high and "throttled now" in latency.isolation
     assert rows["c", "latency"].runtime.startswith("c by ")
     energy = rows["student.tflite", "energy"]
     assert "PMIC" in energy.note and "not USB" in energy.note and "taken off" in energy.note
@@ -111,6 +114,23 @@ def test_a_board_without_runtimes_or_without_python(board: Sshd, request_: Reque
     assert "pip install ai-edge-litert; then pass --python" in (raised.value.fix or "")
     with pytest.raises(InputError, match="there is no program /not/'there;"):
         ssh.measure(replace(request_, python="/not/'there;"), QUICK)
+    assert board.folders() == []
+
+
+def test_a_disk_that_is_full_when_the_job_is_unpacked(board: Sshd, request_: Request) -> None:
+    """Faked: a limit on the size of files, and then the words of a disk that has no space."""
+    tight = board.bin / "tight"
+    for does, words in (
+        (
+            f'ulimit -f 1; exec {sys.executable} "$@"',
+            "ended with 1 at the beginning: OSError: .* File too large",
+        ),
+        ("echo OSError: No space left on device >&2; exit 1", "the disk of the board is full"),
+    ):
+        tight.write_text(f"#!/bin/sh\n{does}\n")
+        tight.chmod(0o755)
+        with pytest.raises(GateError, match=words):
+            ssh.measure(replace(request_, python=str(tight)), QUICK)
     assert board.folders() == []
 
 

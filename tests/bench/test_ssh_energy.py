@@ -33,19 +33,18 @@ def report(
 
 def test_of_two_windows() -> None:
     load = [5.0 if t < 4.95 else 6.0 for t in TIMES]
-    value, count, note = ssh_energy.per_inference(report([2.0, 2.5] * 20, load), 0)
-    assert value == pytest.approx(
-        (11.0 + 15.0) / 2, rel=0.01
-    )  # (5 - 2.25) W and (6 - 2.25) W, times 4 s, over 1,000
-    assert count == 2_000
-    assert "11 to 15 mJ" in note and "idle 2.25 W (MAD 0.25 W) taken off (n=40)" in note
+    found = ssh_energy.per_inference(report([2.0, 2.5] * 20, load), 0)
+    # (5 - 2.25) W and (6 - 2.25) W, times 4 s, over 1,000
+    assert found.value == pytest.approx((11.0 + 15.0) / 2, rel=0.01)
+    assert found.count == 2_000 and found.low is None  # two windows give no interval
+    assert "11 to 15 mJ" in found.note and "idle 2.25 W (MAD 0.25 W) taken off (n=40)" in found.note
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 20), st.floats(0.01, 20))
 def test_the_idle_power_does_not_count(base: float, more: float) -> None:
-    value, _, _ = ssh_energy.per_inference(report([base] * 30, [base + more] * 100), 0)
-    assert value == pytest.approx(4 * more, rel=1e-6)
+    found = ssh_energy.per_inference(report([base] * 30, [base + more] * 100), 0)
+    assert found.value == pytest.approx(4 * more, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +62,6 @@ def test_the_idle_power_does_not_count(base: float, more: float) -> None:
     ],
 )
 def test_what_is_refused(made: Report, words: str) -> None:
-    value, count, note = ssh_energy.per_inference(made, 0)
-    assert value is None and count == 0
-    assert words in note
+    found = ssh_energy.per_inference(made, 0)
+    assert found.value is None and found.count == 0
+    assert words in found.note

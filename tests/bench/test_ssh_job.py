@@ -19,6 +19,7 @@ import pytest
 from edgedistill.bench import ssh_job
 from edgedistill.bench.on_board import program
 from edgedistill.bench.on_board.program import MARK
+from edgedistill.bench.places import Request
 from edgedistill.bench.ssh_job import Pace, Report, Task
 from edgedistill.errors import GateError, InputError
 from edgedistill.export import c
@@ -54,11 +55,12 @@ def test_files_have_names_of_ours(built: Path, tmp_path: Path) -> None:
     vectors = golden.load(built / "golden.npz")
     archive = tmp_path / "run.pyz"
     tasks = [Task(hostile, "tflite", vectors), Task(built / "student-float32.onnx", "onnx", vectors)]
-    ssh_job.pack(archive, tasks, Pace(), runs=5, warmup=1, threads=1, energy=False)
+    ssh_job.pack(archive, tasks, Pace(), Request(built, runs=5, adaptive=True))
     with zipfile.ZipFile(archive) as file:
         names = [name.removeprefix("job/") for name in file.namelist() if name.startswith("job/")]
         job = json.loads(file.read("job/job.json"))
     assert names == ["model-0.tflite", "inputs-0.bin", "model-1.onnx", "inputs-1.bin", "job.json"]
+    assert (job["least"], job["most"]) == (5, 5_000)
     assert [model["float"] for model in job["models"]] == [False, True]
     there = tmp_path / "board"
     there.mkdir()
@@ -75,15 +77,7 @@ def test_c_files_of_another_name_are_refused(graph: Graph, tmp_path: Path) -> No
         path.rename(path.with_name(f"edgedistill_a;b{path.suffix}"))
     vectors = golden.Golden(np.zeros((1, 4), np.int8), np.zeros((1, 4), np.int8), {})
     with pytest.raises(InputError, match="is no name of C files of ours"):
-        ssh_job.pack(
-            tmp_path / "x",
-            [Task(tmp_path / "c", "c", vectors)],
-            Pace(),
-            runs=1,
-            warmup=0,
-            threads=1,
-            energy=False,
-        )
+        ssh_job.pack(tmp_path / "x", [Task(tmp_path / "c", "c", vectors)], Pace(), Request(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["job/../x", "job/a/b", "job//etc/x"])

@@ -65,7 +65,7 @@ def run(here: Path, python: str) -> None:
     root = Path(job["root"])
     say(kind="system", **facts.system(root))
     say(kind="state", **facts.state(root))
-    meter, reasons = meters.find(root) if job["energy"] else (None, ["it was not asked for"])
+    meter, reasons = meters.find(root)
     say(
         kind="meter",
         name=meter.name if meter else None,
