@@ -53,7 +53,7 @@ def heat_words(before: State, after: State) -> str:
     if after.governors:
         parts.append(f"governor {', '.join(after.governors)}")
     if after.throttled is None:
-        parts.append("throttling not told (no vcgencmd)")
+        parts.append("throttling not told (no vcgencmd that answers)")
     else:
         parts.append(", ".join(throttling_words(after.throttled)) or "never throttled since it started")
     return "; ".join(parts)

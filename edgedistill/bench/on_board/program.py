@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def say(**line: Any) -> None:
-    print(MARK, json.dumps(line), flush=True)
+    print(f"\n{MARK} {json.dumps(line)}", flush=True)  # a runtime may have left its own line unfinished
 
 
 def run(here: Path, python: str) -> None:
