@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -276,12 +277,17 @@ def test_ctrl_c_and_a_killed_process_leave_nothing(board: Sshd, sent: signal.Sig
         "    board.lines(['sh', '-c', 'echo begun; cat'], lambda _: print('begun', flush=True), "
         "seconds=60, silence_s=60)\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n" and board.folders()
-    process.send_signal(sent)
-    process.wait(10)
-    process.stdout.close()
-    assert eventually(lambda: board.folders() == [] and processes(str(board.config)) == [])
+    with tempfile.TemporaryDirectory() as private:  # where a killed process leaves an empty folder
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": private},
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n" and board.folders()
+        process.send_signal(sent)
+        process.wait(10)
+        process.stdout.close()
+        assert eventually(lambda: board.folders() == [] and processes(str(board.config)) == [])
+        assert not [path for path in Path(private).rglob("*") if not path.is_dir()]
