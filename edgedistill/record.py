@@ -79,13 +79,14 @@ class Parity(_Value):
 class Measurement(_Value):
     """A figure with its provenance."""
 
-    # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
-    # ram_bytes, flash_bytes, estimated_latency, estimated_energy, and of its first input's instructions
-    # multiply_accumulates, multiplies, arithmetic, loads, stores, branches, other_instructions (they add
-    # up to all of them), loaded_bytes, stored_bytes; of an accelerator: npu_cycles, cpu_operators
+    # latency, latency_ratio, peak_memory, model_bytes, accuracy, energy; of firmware: instructions,
+    # stack_bytes, ram_bytes, flash_bytes, estimated_latency, estimated_energy, and of its first input's
+    # instructions multiply_accumulates, multiplies, arithmetic, loads, stores, branches,
+    # other_instructions (they add up to all of them), loaded_bytes, stored_bytes; of an accelerator:
+    # npu_cycles, cpu_operators
     quantity: str
     value: float | None
-    unit: str  # ms, bytes, share, mJ, µJ, instructions
+    unit: str  # ms, bytes, share, mJ, µJ, instructions, ×
     how: How
     artifact: str = ""
     runtime: str = ""
@@ -96,6 +97,9 @@ class Measurement(_Value):
     p99: float | None = None
     threads: int | None = None
     note: str = ""
+    low: float | None = None  # the 95 % interval of ``value`` in its unit; None: there is none
+    high: float | None = None
+    isolation: str = ""  # what else shaped the figure: clock, heat, other work, cores
 
 
 class Step(_Value):

@@ -27,7 +27,8 @@ class Request:
     """What the user asks a place for.
 
     ``path`` is a build's folder, or one model with golden.npz beside it; ``on`` a place as it is written;
-    ``device`` the target that was named; ``threads`` and ``cpu`` None: not given.
+    ``device`` the target that was named; ``threads`` and ``cpu`` None: not given; ``adaptive``: the user
+    gave no count, so a place that can may take as many runs as the median needs (``statistics.repeat``).
     """
 
     path: Path
@@ -40,6 +41,9 @@ class Request:
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
     mix: bool = False  # what each function's instructions were
+    adaptive: bool = False
+    python: str | None = None  # on the other side of ssh
+    ssh_config: Path | None = None  # instead of ~/.ssh/config
 
     @property
     def address(self) -> str:
@@ -99,6 +103,7 @@ class PlaceRow:
     address: str = ""  # such as "PORT[@BAUD]"; in brackets throughout: may be left out
     takes_cpu: bool = False  # whether --cpu changes anything
     takes_mix: bool = False  # whether --mix does
+    takes_ssh: bool = False  # and --python and --ssh-config
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -137,6 +142,12 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
         "qemu-serial": PlaceRow(
             text="an emulated board, over its serial line",
             where="edgedistill.bench.board:emulated",
+        ),
+        "ssh": PlaceRow(
+            text="a Linux board of yours, such as a Raspberry Pi: bytes, latency, memory, energy",
+            where="edgedistill.bench.ssh:bench",
+            address="USER@HOST[:PORT]",
+            takes_ssh=True,
         ),
     }
 )
@@ -178,4 +189,9 @@ def bench(request: Request) -> Found:
         raise InputError(
             "--mix counts an emulated microcontroller's instructions", where="--mix", fix=f"say {fix}, too"
         )
+    for option, given in (("--python", request.python), ("--ssh-config", request.ssh_config)):
+        if given is not None and not row.takes_ssh:
+            raise InputError(
+                f"{option} is of a board over ssh", where=option, fix="say --on ssh:USER@HOST, too"
+            )
     return row.load()(request)

@@ -91,6 +91,7 @@ def _checks(out: Path) -> Iterator[Check]:
         yield Check(f"runtime {name}", "good" if row.can_run_here else "note", words)
     yield from _firmware()
     yield _arm_linux()
+    yield _ssh()
     reason = reason_not_measurable()
     yield Check("energy", "note" if reason else "good", reason or "the meter can be read")
     yield _accelerator()
@@ -141,6 +142,15 @@ def _arm_linux() -> Check:
         detail = "its files come with the first bench --on emulator (about 110 MB, apt and pip)"
         return Check("emulated Arm Linux", "note", detail)
     return Check("emulated Arm Linux", "good", f"{len(cached.packages)} packages in {cached.folder}")
+
+
+def _ssh() -> Check:
+    """What reaches a Linux board."""
+    from edgedistill.runners import openssh
+
+    reason = openssh.reason_not_runnable()
+    detail = f"{reason}; only needed for bench --on ssh:USER@HOST" if reason else "found"
+    return Check("ssh", "missing" if reason else "good", detail)
 
 
 def _version(name: str) -> str | None:

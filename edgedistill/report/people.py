@@ -75,8 +75,20 @@ def figure(measurement: Measurement) -> str:
             return percent(value)
         case "mJ" | "µJ":
             return f"{value:,.0f} {measurement.unit}" if value >= 100 else f"{value:.3g} {measurement.unit}"
+        case "×":
+            return f"{value:.3g}×"
         case unit:
             return f"{value:,.0f} {unit}"
+
+
+def interval(measurement: Measurement) -> str:
+    """The 95 % interval as ``1.19–1.22 ms``, the same units as the figure; empty: there is none."""
+    ends = (measurement.low, measurement.high)
+    if measurement.value is None or any(end is None for end in ends):
+        return ""
+    low, high = (figure(measurement.model_copy(update={"value": end})) for end in ends)
+    unit = low.rpartition(" ")[2]
+    return f"{low.removesuffix(unit).strip()}–{high}" if high.endswith(f" {unit}") else f"{low}–{high}"
 
 
 def is_float32(artifact: str) -> bool:
