@@ -36,6 +36,7 @@ class Request:
     cpu: str | None = None
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
+    benchmark_model: Path | None = None
 
     @property
     def address(self) -> str:
@@ -130,6 +131,11 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
         "qemu-serial": PlaceRow(
             text="an emulated board, over its serial line",
             where="edgedistill.bench.board:emulated",
+        ),
+        "adb": PlaceRow(
+            text="an Android phone, through adb: bytes, latency, memory and energy",
+            where="edgedistill.bench.phone:bench",
+            address="[SERIAL]",
         ),
     }
 )

@@ -29,7 +29,7 @@ def bench(
             "--on",
             metavar="WHERE",
             help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
-            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one.",
+            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one; a phone, adb[:SERIAL].",
         ),
     ] = "here",
     runs: Annotated[
@@ -40,7 +40,7 @@ def bench(
         int | None, typer.Option("--threads", min=1, help="Of the runtime; 1 if not given.")
     ] = None,
     cc: Annotated[
-        str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
+        str, typer.Option("--cc", metavar="PROGRAM", help="Compiles firmware, or for a phone.")
     ] = "arm-none-eabi-gcc",
     trust: Annotated[
         bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
@@ -49,6 +49,12 @@ def bench(
         str | None,
         typer.Option(
             "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
+        ),
+    ] = None,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark-model", metavar="FILE", help="LiteRT's benchmark_model for Android, run on a phone."
         ),
     ] = None,
     quiet: Quiet = False,
@@ -68,6 +74,7 @@ def bench(
         cpu=cpu,
         cc=cc,
         trust=trust,
+        benchmark_model=benchmark_model,
     )
     found = places.bench(request)
     _print(found, quiet, json_)
