@@ -124,7 +124,7 @@ class Phone:
         Raises:
             GateError: the phone is lost, hangs, or says too much.
         """
-        wrapped = f"( {text}\n); echo; echo {_END} $?"
+        wrapped = f"( {text}\n); code=$?; echo; echo {_END} $code"
         done = _run([ADB, "-s", self.serial, "shell", wrapped], seconds, self.serial)
         out, mark, code = done.out.replace("\r\n", "\n").rpartition(f"\n{_END} ")
         if not mark or not code.strip().isdecimal():
@@ -207,8 +207,8 @@ class Phone:
         """
         self.script(
             f"for d in {FOLDER}/{PREFIX}{'[0-9a-f]' * _HEX}; do [ -d $d ] || continue; "
-            "for p in /proc/[0-9]*; do "
-            'if [ "$(readlink $p/cwd 2>/dev/null)" = $d ]; then kill -9 ${p#/proc/} 2>/dev/null; fi; '
+            "ls -l /proc/[0-9]*/cwd 2>/dev/null | while read -r line; do "
+            'case $line in *"-> $d") p=${line##*/proc/}; kill -9 ${p%%/cwd*} 2>/dev/null;; esac; '
             "done; rm -rf $d; done",
             seconds=seconds,
         )
