@@ -1,8 +1,8 @@
 """A stand-in for a phone: Android's real adbd on this machine, in a network of its own.
 
-Real: adbd (Debian's build of Android 14's), its protocol, and adb. Faked, and only this: getprop, the files of
-/proc/cpuinfo, clocks, heat and battery (under a made-up root), and the processor, which is QEMU's user mode
-with programs for 64-bit Arm.
+Real: adbd (Debian's build of Android 14's), its protocol, and adb. Faked, and only this: getprop, the files
+of /proc/cpuinfo, clocks, heat and battery (under a made-up root), and the processor, which is QEMU's user
+mode with programs for 64-bit Arm.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class StandIn:
 
     def kill_adbd(self) -> None:
         os.kill(int((self.base / "adbd.pid").read_text()), signal.SIGKILL)
+
+    def seen(self, path: Path) -> Path:
+        """A path as the phone sees it: its /data/local/tmp is mounted for it alone."""
+        return Path(f"/proc/{(self.base / 'adbd.pid').read_text().strip()}/root{path}")
 
     def write(self, path: str, text: str) -> None:
         """A made-up file of /proc or /sys, whole at any time."""

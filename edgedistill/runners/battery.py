@@ -17,7 +17,7 @@ from edgedistill.runners.phone_student import PROGRAM, loaded
 
 BATTERY = "/sys/class/power_supply/battery"
 HZ = 10  # samples a second; gauges have a new value once a second or so
-ROUNDS = 5
+ROUNDS = 6  # the fewest that give their median an interval
 PHASE_S = 6.0  # of each idle time and each load
 SETTLE_S = 1.5  # at the start of each that is left out: a gauge averages over its last second or so
 

@@ -82,13 +82,21 @@ def put(phone: Phone, program: Path, folder: PurePosixPath) -> None:
 def run(
     phone: Phone,
     folder: PurePosixPath,
-    inputs: NDArray[np.int8],
+    count: int,
     output_bytes: int,
     *,
     runs: int,
     warmup: int,
 ) -> Ran:
-    """All answers, and the times of at least ``runs`` inferences of the last input, after ``warmup``.
+    """All answers to the ``count`` inputs that were put there, and times of the last one.
+
+    Args:
+        phone: that has the program.
+        folder: the program's.
+        count: of the inputs.
+        output_bytes: of each answer.
+        runs: inferences that are timed, at least.
+        warmup: inferences before, not counted.
 
     Raises:
         GateError: it does not run there, or the phone is lost, full, or hangs.
@@ -101,9 +109,8 @@ def run(
     if ended.code != 0:
         raise _failed(phone, ended)
     times, before, peak = parse(ended.out, phone.serial)
-    size = len(inputs) * output_bytes
-    outputs = np.frombuffer(phone.pull(folder / "outputs.bin", size), np.int8).reshape(len(inputs), -1)
-    return Ran(outputs, times, before, peak)
+    outputs = np.frombuffer(phone.pull(folder / "outputs.bin", count * output_bytes), np.int8)
+    return Ran(outputs.reshape(count, -1), times, before, peak)
 
 
 def parse(text: str, where: str = "") -> tuple[NDArray[np.float64], int | None, int | None]:

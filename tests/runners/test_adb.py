@@ -58,7 +58,9 @@ def test_any_list_of_devices_is_read(text: str) -> None:
 def _fake_adb(folder: Path, monkeypatch: pytest.MonkeyPatch, devices: str) -> None:
     """FAKE: not adb, but a script that lists devices as adb does."""
     program = folder / "adb"
-    program.write_text(f"#!/bin/sh\n[ $1 = devices ] && printf 'List of devices attached\\n{devices}'\nexit 0\n")
+    program.write_text(
+        f"#!/bin/sh\n[ $1 = devices ] && printf 'List of devices attached\\n{devices}'\nexit 0\n"
+    )
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
@@ -115,7 +117,7 @@ def test_exit_codes_and_files(device: StandIn, tmp_path: Path) -> None:
     with phone.folder(NAME) as folder:
         phone.push(file, folder / "x")
         assert phone.pull(folder / "x", 256) == file.read_bytes()
-        with pytest.raises(GateError, match="x has 256 .* instead of 255"):
+        with pytest.raises(GateError, match=r"x has 256 .* instead of 255"):
             phone.pull(folder / "x", 255)
     assert list(device.files.iterdir()) == []
 
@@ -139,7 +141,10 @@ def test_a_phone_that_hangs_and_what_it_left(device: StandIn) -> None:
     with pytest.raises(GateError, match="did not answer within 1 s"), phone.folder(NAME) as folder:
         phone.script(f"cd {folder} && echo $$ > pid && exec sleep 60", seconds=1)
     assert time.monotonic() - started < 10
-    assert phone.script(f"ls {device.files}; for c in /proc/[0-9]*/cwd; do readlink $c; done").out.count(NAME) == 0
+    assert (
+        phone.script(f"ls {device.files}; for c in /proc/[0-9]*/cwd; do readlink $c; done").out.count(NAME)
+        == 0
+    )
 
 
 @needs_adbd
