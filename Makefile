@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev
 devices:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi \
-		qemu-user-static gcc-aarch64-linux-gnu clang
+		qemu-user-static gcc-aarch64-linux-gnu clang adb iproute2
 
 extras: $(VENV)-extras/.installed
 	$(VENV)-extras/bin/pytest -c pyproject.toml tests/teachers tests/runners $(PYTEST_ARGS)

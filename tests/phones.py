@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgedistill.runners import aarch64
+from edgedistill.runners.aarch64_system import sysroot
 
 SERIAL = "127.0.0.1:15555"  # of the network of its own: nothing here listens there
 NEEDS = ("adb", "unshare", "ip", "mount", aarch64.CC, aarch64.QEMU)
 START_S = 20.0
+TREE = sysroot.cache() / "adbd" / "tree"  # as .ci/adbd unpacks it
 
 _DEVICE = """
 set -e
@@ -98,17 +100,12 @@ class StandIn:
         new.replace(to)
 
 
-def tree() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "edgedistill" / "adbd" / "tree"
-
-
 def reason_not_runnable() -> str | None:
     """Why there can be no stand-in here, or None."""
     missing = [name for name in NEEDS if shutil.which(name) is None]
     if missing:
         return f"needs {', '.join(missing)}"
-    if not tree().exists():
+    if not TREE.exists():
         return "needs Android's adbd (.ci/adbd fetches it)"
     done = subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True, check=False)
     return None if done.returncode == 0 else "needs namespaces of its own (unshare -n -m, as root)"
@@ -124,7 +121,7 @@ def running(base: Path, *, megabytes: int = 64, abi: str = "arm64-v8a") -> Itera
     _program(programs / "getprop", _GETPROP.format(abi=abi))
     _program(phone.cc, _CC.format(cc=aarch64.CC, qemu=shutil.which(aarch64.QEMU), offset=_OFFSET))
     phone.write("/proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd evtstrm asimddp")
-    usr = tree() / "usr"
+    usr = TREE / "usr"
     libraries = usr / "lib" / "x86_64-linux-gnu"
     script = _DEVICE.format(
         base=base,

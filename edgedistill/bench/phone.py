@@ -253,11 +253,17 @@ def _litert(
         expected = few.outputs
         answers = got.reshape(expected.shape) if got.size == expected.size else got
         parity = compared(expected, answers, model, runtime, "measured", note)
-    return Rows(tuple(_reported(report, runtime, facts, model, threads)), (parity,))
+    by_kind = benchmark_model.profile(phone, remote, there, threads=threads)
+    return Rows(tuple(_reported(report, by_kind, runtime, facts, model, threads)), (parity,))
 
 
 def _reported(
-    report: benchmark_model.Report, runtime: str, facts: Facts, model: Path, threads: int
+    report: benchmark_model.Report,
+    by_kind: tuple[benchmark_model.Operators, ...],
+    runtime: str,
+    facts: Facts,
+    model: Path,
+    threads: int,
 ) -> Iterator[Measurement]:
     timed = report.timed
     middle = report.inference_us if timed is None or timed.median is None else timed.median
@@ -292,5 +298,15 @@ def _reported(
                 "p50": None,
                 "note": "benchmark_model's footprint beyond its start, approximate by its own words; "
                 f"{report.init_bytes:,} bytes after loading",
+            }
+        )
+    for one in by_kind:
+        yield base.model_copy(
+            update={
+                "quantity": "operator_latency",
+                "value": one.mean_ms,
+                "count": one.count,
+                "p50": None,
+                "note": f"{one.kind}, {one.share:.1%} of the time, mean of a run with profiling",
             }
         )

@@ -70,11 +70,11 @@ def find(serial: str = "") -> Phone:
         InputError: there is no adb or no such phone, or more than one, or it does not accept this computer.
         GateError: adb does not answer.
     """
+    if serial:
+        check_serial(serial)
     reason = reason_not_runnable()
     if reason is not None:
         raise InputError(reason, where="--on adb", fix="install it, or Android's platform tools")
-    if serial:
-        check_serial(serial)
     with contextlib.suppress(GateError):  # the list says it better
         _run([ADB, "start-server"], CONTACT_S)
     listed = _run([ADB, "devices"], CONTACT_S)

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedistill.errors import GateError, InputError
+from edgedistill.runners.aarch64_system.sysroot import cache
 from edgedistill.runners.adb import Phone
 
 VARIABLE = "EDGEDISTILL_BENCHMARK_MODEL"
 PROGRAM = "benchmark_model"
 MOST_S = 150  # the tool's own limit of the timed runs (--max_secs)
 MIB = 2**20  # what the tool calls MB: it divides kB of 1,024 by 1,024
-_NUMBER = r"(-?\d{1,15}(?:\.\d{1,12})?(?:e[+-]?\d{1,3})?)"  # C++ writes large ones as 1.45e+06
+_NUMBER = r"(-?\d{1,15}(?:\.\d{1,12})?(?:e[+-]?\d{1,2})?)"  # C++ writes large ones as 1.45e+06
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ class Report:
 
 
 def find(named: Path | None = None) -> Path | None:
-    """The tool for 64-bit Arm Android that the user named, by option or variable; None: neither.
+    """The tool for 64-bit Arm Android: by option or variable, or in the user's cache; None: nowhere.
 
     Raises:
         InputError: there is no such file.
     """
-    said = named if named is not None else Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
-    if said is not None and not said.is_file():
+    cached = cache() / PROGRAM
+    if named is None and not os.environ.get(VARIABLE):
+        return cached if cached.is_file() else None
+    said = named if named is not None else Path(os.environ[VARIABLE])
+    if not said.is_file():
         raise InputError(
             f"there is no file {said}",
             where="--benchmark-model" if named is not None else VARIABLE,
@@ -101,6 +105,17 @@ def measure(
     """
     options = [f"--num_runs={runs}", f"--warmup_runs={warmup}", f"--max_secs={MOST_S}"]
     return parse(_run(phone, folder, model, threads, options), phone.serial)
+
+
+def profile(
+    phone: Phone, folder: PurePosixPath, model: PurePosixPath, *, threads: int
+) -> tuple[Operators, ...]:
+    """What each kind of operator takes, in a run of its own: profiling slows the others down.
+
+    Raises:
+        GateError: as ``measure``.
+    """
+    return parse(_run(phone, folder, model, threads, ["--enable_op_profiling=true"]), phone.serial).operators
 
 
 def answer(
