@@ -80,7 +80,7 @@ class Measurement(_Value):
 
     # latency, peak_memory, model_bytes, accuracy, energy; of firmware: instructions, stack_bytes,
     # ram_bytes, flash_bytes, estimated_latency, estimated_energy; of an accelerator: npu_cycles,
-    # cpu_operators
+    # cpu_operators; of a phone: operator_latency
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions

@@ -75,6 +75,12 @@ def on_phone(
             where=f"--on {request.on}",
             fix="connect a phone with a 64-bit Arm",
         )
+    if facts.emulator == "1":
+        raise InputError(
+            "this is Android's emulator: its times say nothing of a phone",
+            where=f"--on {request.on}",
+            fix="connect a phone; for the bytes alone, say --on qemu-user",
+        )
     c_files = next((model for model in models if model.name == C), None)
     tool = benchmark_model.find(request.benchmark_model)
     tflite = next(
@@ -95,14 +101,14 @@ def on_phone(
     rows: list[Rows] = []
     with phone.folder(digest.hexdigest()[:_HEX]) as remote, tempfile.TemporaryDirectory() as temporary:
         here = Path(temporary)
+        energy = phone_energy.Asked(root, rounds, phase_s)
         if c_files is not None:
-            energy = phone_energy.Asked(root, rounds, phase_s)
             rows.append(_student(request, phone, facts, folder, remote, here, energy))
         if tflite is not None:
             rows.append(
                 _no_tool(facts, tflite)
                 if tool is None
-                else _litert(request, phone, facts, tflite, folder, tool, remote, here)
+                else _litert(request, phone, facts, tflite, folder, tool, remote, here, energy)
             )
         after = android.state(phone, root)
     measured = tuple(row for one in rows for row in one.measurements)
@@ -172,7 +178,8 @@ def _student(
     rows = [_latency(times_ms, runtime, facts, compiled, request.warmup)]
     rows += _peak(ran, runtime, facts)
     if not parity.broken:  # what computes something else has no energy worth knowing
-        rows.append(phone_energy.energy(phone, remote, energy, runtime, facts.title))
+        work = phone_student.work(energy.phase_s)
+        rows.append(phone_energy.energy(phone, remote, energy, work, rows[0]))
     return Rows(tuple(rows), (parity,))
 
 
@@ -229,6 +236,7 @@ def _litert(
     tool: Path,
     remote: PurePosixPath,
     here: Path,
+    energy: phone_energy.Asked,
 ) -> Rows:
     """The TFLite file in LiteRT's own benchmark_model."""
     vectors = golden.load(folder / GOLDEN)
@@ -254,7 +262,10 @@ def _litert(
         answers = got.reshape(expected.shape) if got.size == expected.size else got
         parity = compared(expected, answers, model, runtime, "measured", note)
     by_kind = benchmark_model.profile(phone, remote, there, threads=threads)
-    return Rows(tuple(_reported(report, by_kind, runtime, facts, model, threads)), (parity,))
+    rows = list(_reported(report, by_kind, runtime, facts, model, threads))
+    work = benchmark_model.work(remote, there, threads=threads, seconds=energy.phase_s)
+    rows.append(phone_energy.energy(phone, remote, energy, work, rows[0]))
+    return Rows(tuple(rows), (parity,))
 
 
 def _reported(

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edgedistill.bench import statistics
-from edgedistill.bench.files import C
 from edgedistill.bench.trace import Energy, Trace, TraceError
 from edgedistill.bench.trace import energy as energy_of
 from edgedistill.record import Measurement
 from edgedistill.runners import battery
 from edgedistill.runners.adb import Phone
-from edgedistill.runners.battery import HZ, PHASE_S, ROUNDS, Sampled
+from edgedistill.runners.battery import HZ, PHASE_S, ROUNDS, Sampled, Work
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,34 @@ class Asked:
     phase_s: float = PHASE_S
 
 
-def energy(phone: Phone, folder: PurePosixPath, asked: Asked, runtime: str, device: str) -> Measurement:
-    """Millijoules per inference of the program in ``folder``, or how='not run' with the reason.
+def energy(phone: Phone, folder: PurePosixPath, asked: Asked, work: Work, timed: Measurement) -> Measurement:
+    """Millijoules per inference, or how='not run' with the reason.
+
+    Args:
+        phone: that has the files of ``work`` in ``folder``.
+        folder: on the phone.
+        asked: for how long.
+        work: what is run.
+        timed: the row of the same artifact, runtime and device.
 
     Raises:
         GateError: the program fails, or the phone is lost, full, or hangs.
     """
     reason = battery.reason_not_measurable(phone, asked.root)
     if reason is None:
-        sampled = battery.sample(phone, folder, asked.root, rounds=asked.rounds, phase_s=asked.phase_s)
+        sampled = battery.sample(phone, folder, work, asked.root, rounds=asked.rounds, phase_s=asked.phase_s)
         found = of(sampled)
         if not isinstance(found, str):
-            return _row(found, sampled, runtime, device)
+            return _row(found, sampled, timed)
         reason = found
     return Measurement(
         quantity="energy",
         value=None,
         unit="mJ",
         how="not run",
-        artifact=C,
-        runtime=runtime,
-        device=device,
+        artifact=timed.artifact,
+        runtime=timed.runtime,
+        device=timed.device,
         note=f"not measured: {reason}",
     )
 
@@ -70,7 +76,7 @@ def of(sampled: Sampled) -> tuple[Energy, ...] | str:
     return tuple(found)
 
 
-def _row(found: tuple[Energy, ...], sampled: Sampled, runtime: str, device: str) -> Measurement:
+def _row(found: tuple[Energy, ...], sampled: Sampled, timed: Measurement) -> Measurement:
     each = statistics.summary([1e3 * one.each_j[0] for one in found])
     idle = statistics.median([one.idle_w for one in found])
     ampere, _ = battery.units(sampled.samples)
@@ -80,12 +86,12 @@ def _row(found: tuple[Energy, ...], sampled: Sampled, runtime: str, device: str)
         value=each.median,
         unit="mJ",
         how="measured",
-        artifact=C,
-        runtime=runtime,
-        device=device,
+        artifact=timed.artifact,
+        runtime=timed.runtime,
+        device=timed.device,
         count=sum(one.inferences for one in found),
         p50=each.median,
-        threads=1,
+        threads=timed.threads,
         note=f"whole phone above idle, from its battery's current ({unit}) and voltage at {HZ} Hz: median of "
         f"{each.count} rounds{interval(each, 'mJ')}, {each.minimum:.3g} to {each.maximum:.3g} mJ, "
         f"idle {idle:.3g} W, {sum(one.readings for one in found)} readings under load",

@@ -34,6 +34,8 @@ CONTACT_S = 20.0  # for what takes a phone no time
 MOST_BYTES = 16 * 2**20  # of what a phone may say to one command, and of a file that is fetched
 _END = "edgedistill-ended"
 _STEP_S = 0.02
+_CONTROL = dict.fromkeys(i for i in (*range(32), *range(127, 160)) if chr(i) not in "\n\t")
+"""What a terminal would act on: no phone's words reach one."""
 _RECONNECT = "connect it again (adb devices lists it as device), unlock it, and measure again"
 _STATES = {  # of `adb devices`: what to do about it
     "unauthorized": "unlock the phone and allow USB debugging for this computer",
@@ -126,7 +128,7 @@ class Phone:
         """
         wrapped = f"( {text}\n); code=$?; echo; echo {_END} $code"
         done = _run([ADB, "-s", self.serial, "shell", wrapped], seconds, self.serial)
-        out, mark, code = done.out.replace("\r\n", "\n").rpartition(f"\n{_END} ")
+        out, mark, code = done.out.rpartition(f"\n{_END} ")
         if not mark or not code.strip().isdecimal():
             raise self._lost(done)
         return Ended(int(code), out, done.err)
@@ -274,4 +276,5 @@ def _length(path: Path | None) -> int:
 
 def _text(file: IO[bytes], most: int) -> str:
     file.seek(0)
-    return file.read(most).decode("utf-8", "replace")
+    text = file.read(most).decode("utf-8", "replace").replace("\r\n", "\n")
+    return text.translate(_CONTROL)

@@ -18,6 +18,7 @@ _PROPERTIES = {  # of Android's Build class: its fields read the same properties
     "android": "ro.build.version.release",
     "abi": "ro.product.cpu.abi",
     "chip": "ro.soc.model",
+    "emulator": "ro.boot.qemu",  # "1" in Android's emulator
 }
 _STATE = (  # the kernel's Documentation/ABI: sysfs-devices-system-cpu, sysfs-class-thermal, sysfs-class-power
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq",
@@ -43,6 +44,7 @@ class Facts:
     android: str
     abi: str
     chip: str
+    emulator: str
     features: tuple[str, ...]  # of the first processor in /proc/cpuinfo
 
     @property

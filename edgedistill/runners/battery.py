@@ -7,14 +7,15 @@ idle and under the load alike, so it goes out of the difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edgedistill.errors import GateError
 from edgedistill.runners.adb import Phone
-from edgedistill.runners.phone_student import PROGRAM, loaded
 
+_EACH = "edgedistill-load"
 BATTERY = "/sys/class/power_supply/battery"
 HZ = 10  # samples a second; gauges have a new value once a second or so
 ROUNDS = 6  # the fewest that give their median an interval
@@ -50,10 +51,18 @@ class Power:
 
 @dataclass(frozen=True)
 class Load:
-    """How often the program ran in one load, and for how long."""
+    """How often a program inferred in one load, and for how long."""
 
     runs: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is run as a load: words of a command, and what its output says; None: it says nothing of it."""
+
+    command: tuple[str, ...]
+    read: Callable[[str], Load | None]
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,9 @@ def reason_not_measurable(phone: Phone, root: str = "") -> str | None:
     files = " ".join(f"{root}{BATTERY}/{name}" for name in ("current_now", "voltage_now", "status"))
     text = (
         f'for f in {files}; do IFS= read -r x < "$f" && echo "$x" || echo -; done; '
-        f"for f in {root}/sys/class/power_supply/*/online; do IFS= read -r x < $f && "
-        '[ "$x" = 1 ] && echo "online $f"; done; true'
+        f"for f in {root}/sys/class/power_supply/*/online; do IFS= read -r x < $f && IFS= read -r t < "
+        "${f%online}type; "
+        'if [ "$x" = 1 ] && [ "$t" != Battery ] && [ "$t" != BMS ]; then echo "online $f"; fi; done; true'
     )
     lines = phone.script(text).out.splitlines()
     values, supplies = lines[:3], [line for line in lines[3:] if line.startswith("online ")]
@@ -94,17 +104,17 @@ _UNPLUG = "unplug it and use wireless debugging (adb pair, adb connect)"
 def sample(
     phone: Phone,
     folder: PurePosixPath,
+    work: Work,
     root: str = "",
     *,
     rounds: int = ROUNDS,
     phase_s: float = PHASE_S,
 ) -> Sampled:
-    """``rounds`` of idle time and of the student's program in ``folder``, with its inputs.bin.
+    """``rounds`` of idle time and of ``work`` in ``folder``, which takes ``phase_s``.
 
     Raises:
         GateError: the program fails, or the phone is lost, full, or hangs.
     """
-    milliseconds = round(1000 * phase_s)
     text = f"""cd {folder} || exit 9
 one() {{
     read -r u rest < /proc/uptime && read -r c < {root}{BATTERY}/current_now &&
@@ -114,7 +124,7 @@ r=0
 while [ $r -lt {rounds:d} ]; do
     i=0
     while [ $i -lt {round(HZ * phase_s):d} ]; do one idle.$r; sleep {1 / HZ:g}; i=$((i+1)); done
-    (./{PROGRAM} inputs.bin /dev/null 0 1 0 {milliseconds} {2 * milliseconds} > load.$r; echo $? > done.$r) &
+    ({shlex.join(work.command)} > load.$r 2>&1; echo $? > done.$r) &
     i=0
     while [ ! -s done.$r ] && [ $i -lt {round(5 * HZ * phase_s):d} ]; do
         one load.$r; sleep {1 / HZ:g}; i=$((i+1))
@@ -122,17 +132,18 @@ while [ $r -lt {rounds:d} ]; do
     wait
     r=$((r+1))
 done > samples
-cat load.*"""
+for f in load.*; do echo {_EACH}; cat $f; done"""
     ended = phone.script(text, seconds=rounds * 8 * phase_s + 30)
-    loads = tuple(Load(*found) for line in ended.out.splitlines() if (found := loaded(line)) is not None)
+    said = ended.out.split(f"{_EACH}\n")[1:]
+    loads = tuple(found for text in said if (found := work.read(text)) is not None)
     if ended.code != 0 or len(loads) != rounds:
         raise GateError(
             f"the load on the phone ran {len(loads)} times instead of {rounds}: {ended.last_words}",
             where=phone.serial,
             fix="make room on the phone, close what else runs there, and measure again",
         )
-    said = phone.must(["cat", str(folder / "samples")], "the samples cannot be read")
-    return Sampled(tuple(parse(said)), loads)
+    samples = phone.must(["cat", str(folder / "samples")], "the samples cannot be read")
+    return Sampled(tuple(parse(samples)), loads)
 
 
 _LINE = re.compile(

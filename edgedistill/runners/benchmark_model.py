@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from edgedistill.errors import GateError, InputError
 from edgedistill.runners.aarch64_system.sysroot import cache
 from edgedistill.runners.adb import Phone
+from edgedistill.runners.battery import Load, Work
 
 VARIABLE = "EDGEDISTILL_BENCHMARK_MODEL"
 PROGRAM = "benchmark_model"
@@ -149,11 +151,29 @@ def answer(
     return np.array(found)
 
 
+def work(folder: PurePosixPath, model: PurePosixPath, *, threads: int, seconds: float) -> Work:
+    """The tool as a load of so many seconds."""
+    options = ["--num_runs=1", "--warmup_runs=0", "--warmup_min_secs=0", f"--min_secs={seconds:g}"]
+    return Work(tuple(_command(folder, model, threads, options)), loaded)
+
+
+def loaded(text: str) -> Load | None:
+    """What the tool says of a load; None: nothing."""
+    timed = next((found for line in reversed(text.splitlines()) if (found := _counts(line))), None)
+    if timed is None or timed.count < 1 or timed.mean <= 0:
+        return None
+    return Load(timed.count, timed.count * timed.mean / 1e6)
+
+
+def _command(folder: PurePosixPath, model: PurePosixPath, threads: int, options: Sequence[str]) -> list[str]:
+    return [str(folder / PROGRAM), f"--graph={model}", f"--num_threads={threads}", *options]
+
+
 def _run(
     phone: Phone, folder: PurePosixPath, model: PurePosixPath, threads: int, options: Sequence[str]
 ) -> str:
-    command = [str(folder / PROGRAM), f"--graph={model}", f"--num_threads={threads}", *options]
-    ended = phone.run(command, seconds=2 * MOST_S)
+    command = _command(folder, model, threads, options)
+    ended = phone.script(f"cd {folder} && exec {shlex.join(command)}", seconds=2 * MOST_S)
     if ended.code != 0:
         raise GateError(
             f"benchmark_model ended with {ended.code}: {ended.last_words}",

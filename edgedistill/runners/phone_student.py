@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgedistill.errors import GateError, InputError
 from edgedistill.runners import aarch64, c_program, programs
 from edgedistill.runners.adb import Phone
+from edgedistill.runners.battery import Load, Work
 
 NDK = "ANDROID_NDK_HOME"  # as Android's own build tools name it
 _API = 24  # Android 7; what the program calls is older
@@ -132,12 +133,19 @@ def parse(text: str, where: str = "") -> tuple[NDArray[np.float64], int | None, 
     return np.array(times), before, after
 
 
-def loaded(text: str) -> tuple[int, float] | None:
-    """(inferences, seconds) that the program ran for, or None: it says none."""
+def work(seconds: float) -> Work:
+    """The program as a load of so many seconds, in its folder."""
+    ms = round(1000 * seconds)
+    command = (f"./{PROGRAM}", "inputs.bin", "/dev/null", "0", "1", "0", str(ms), str(2 * ms))
+    return Work(command, loaded)
+
+
+def loaded(text: str) -> Load | None:
+    """What the program says of a load; None: nothing."""
     ended = re.search(r"^runs (\d{1,12}) ns (\d{1,18})$", text, re.MULTILINE)
     if ended is None or int(ended[1]) == 0 or int(ended[2]) == 0:
         return None
-    return int(ended[1]), int(ended[2]) / 1e9
+    return Load(int(ended[1]), int(ended[2]) / 1e9)
 
 
 def _failed(phone: Phone, ended: programs.Ended) -> GateError:

@@ -25,7 +25,8 @@ from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden
 from edgedistill.ir.graph import Graph
-from edgedistill.runners import adb, battery, phone_student
+from edgedistill.record import Measurement
+from edgedistill.runners import adb, android, battery, phone_student
 from edgedistill.runners.adb import Phone
 from edgedistill.runners.android import Facts
 from edgedistill.runners.battery import Load, Sample, Sampled
@@ -35,6 +36,7 @@ from tests.phones import SERIAL, StandIn
 REASON = phones.reason_not_runnable()
 needs_adbd = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 BATTERY = battery.BATTERY
+TIMED = Measurement(quantity="latency", value=1.0, unit="ms", how="measured")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,14 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
         yield running
 
 
+def fill_battery(
+    device: StandIn, current: str, voltage: str = "3900000", status: str = "Discharging"
+) -> None:
+    """FAKE: what a phone's kernel says of its battery."""
+    for name, value in (("current_now", current), ("voltage_now", voltage), ("status", status)):
+        device.write(f"{BATTERY}/{name}", value)
+
+
 @pytest.fixture
 def on(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     for name, value in device.environment.items():
@@ -52,6 +62,7 @@ def on(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr(adb, "FOLDER", PurePosixPath(device.files))
     monkeypatch.setattr(phone_student, "LEAST_MS", 50)
     monkeypatch.setattr(phone, "AGAIN", 0)  # a busy machine's median is never well known
+    fill_battery(device, "-150000", status="Charging")
     return device
 
 
@@ -79,14 +90,6 @@ def request_(
 
 def measured(request: Request, device: StandIn, **energy: float) -> Found:
     return phone.on_phone(request, adb.find(request.address), str(device.root), rounds=2, **energy)  # type: ignore[arg-type]
-
-
-def fill_battery(
-    device: StandIn, current: str, voltage: str = "3900000", status: str = "Discharging"
-) -> None:
-    """FAKE: what a phone's kernel says of its battery."""
-    for name, value in (("current_now", current), ("voltage_now", voltage), ("status", status)):
-        device.write(f"{BATTERY}/{name}", value)
 
 
 @contextlib.contextmanager
@@ -194,7 +197,7 @@ def test_energy_is_refused(request_: Request, on: StandIn, current: str, status:
     fill_battery(on, current, status=status)
     with adb.find(SERIAL).folder("0" * 12) as folder:
         row = phone_energy.energy(
-            adb.find(SERIAL), folder, phone_energy.Asked(str(on.root)), "c on a phone", "a phone"
+            adb.find(SERIAL), folder, phone_energy.Asked(str(on.root)), phone_student.work(1.0), TIMED
         )
     assert (row.how, row.value) == ("not run", None)
     assert row.note.startswith("not measured: ")
@@ -204,6 +207,10 @@ def test_energy_is_refused(request_: Request, on: StandIn, current: str, status:
 @needs_adbd
 def test_a_phone_that_is_powered_from_outside(on: StandIn) -> None:
     fill_battery(on, "-150000")
+    on.write("/sys/class/power_supply/usb/type", "USB")
+    on.write("/sys/class/power_supply/battery/type", "Battery")
+    on.write("/sys/class/power_supply/battery/online", "1")  # of some makers
+    assert battery.reason_not_measurable(adb.find(SERIAL), str(on.root)) is None
     on.write("/sys/class/power_supply/usb/online", "1")
     try:
         reason = battery.reason_not_measurable(adb.find(SERIAL), str(on.root))
@@ -274,10 +281,11 @@ def test_litert_by_its_own_tool(request_: Request, on: StandIn, wrong: int) -> N
     assert untrusted.how == "not run" and "--trust" in untrusted.note
     assert (parity.how, parity.artifact, parity.broken) == ("measured", "student.tflite", bool(wrong))
     assert parity.values == 5 * outputs[0].size
-    latency, memory = found.measurements
+    latency, memory, energy = found.measurements
     assert (latency.value, latency.count, latency.p50) == (pytest.approx(33.0718), 50, None)
     assert "benchmark_model's mean of 50, 32.69 to 33.24 ms; first 156.7 ms" in latency.note
     assert memory.value == 2.5 * 2**20
+    assert (energy.quantity, energy.how, energy.artifact) == ("energy", "not run", "student.tflite")
 
 
 @needs_adbd
@@ -294,14 +302,19 @@ def test_a_load_that_fails_is_told(on: StandIn) -> None:
     fill_battery(on, "-150000")
     one: Phone = adb.find(SERIAL)
     with pytest.raises(GateError, match="ran 0 times instead of 1"), one.folder("0" * 12) as folder:
-        battery.sample(one, folder, str(on.root), rounds=1, phase_s=0.2)
+        battery.sample(one, folder, phone_student.work(0.2), str(on.root), rounds=1, phase_s=0.2)
 
 
-def test_other_phones_are_refused(monkeypatch: pytest.MonkeyPatch, built: Path) -> None:
-    monkeypatch.setattr(
-        "edgedistill.runners.android.facts", lambda *_: Facts("Nobody", "X", "14", "x86_64", "", ())
-    )
-    with pytest.raises(InputError, match="the phone is x86_64, not arm64-v8a"):
+@pytest.mark.parametrize(
+    ("abi", "emulator", "words"),
+    [("x86_64", "", "the phone is x86_64, not arm64-v8a"), ("arm64-v8a", "1", "this is Android's emulator")],
+)
+def test_other_phones_are_refused(
+    monkeypatch: pytest.MonkeyPatch, built: Path, abi: str, emulator: str, words: str
+) -> None:
+    facts = Facts("Nobody", "X", "14", abi, "", emulator, ())
+    monkeypatch.setattr(android, "facts", lambda *_: facts)
+    with pytest.raises(InputError, match=words):
         phone.on_phone(Request(built, "adb"), Phone("A1"))
 
 

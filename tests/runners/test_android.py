@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edgedistill.errors import GateError
 from edgedistill.runners import android, battery, phone_student
 from edgedistill.runners.android import Facts, State
+from edgedistill.runners.battery import Load
 
 CPU = "/sys/devices/system/cpu"
 ZONE = "/sys/class/thermal/thermal_zone"
@@ -61,14 +62,14 @@ def test_no_answer_breaks_the_parser(lines: list[tuple[str, str]]) -> None:
     ("features", "march"), [(("fp", "asimd"), "armv8-a"), (("fp", "asimddp"), "armv8.2-a+dotprod")]
 )
 def test_kernels_are_chosen_by_what_the_processor_has(features: tuple[str, ...], march: str) -> None:
-    facts = Facts("Google", "Pixel 8", "15", "arm64-v8a", "Tensor G3", features)
+    facts = Facts("Google", "Pixel 8", "15", "arm64-v8a", "Tensor G3", "", features)
     assert facts.architecture == march and facts.title == "Google Pixel 8, Tensor G3, Android 15"
 
 
 def test_times_of_the_program() -> None:
     times, before, peak = phone_student.parse("peak_kb 100 132\nus 12.345\nus 13.000\nruns 2 ns 25345\n")
     assert times.tolist() == [12.345, 13.0] and (before, peak) == (102_400, 135_168)
-    assert phone_student.loaded("runs 4 ns 2000000000\n") == (4, 2.0)
+    assert phone_student.loaded("runs 4 ns 2000000000\n") == Load(4, 2.0)
 
 
 @pytest.mark.parametrize(

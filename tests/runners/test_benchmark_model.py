@@ -65,6 +65,12 @@ def test_a_recorded_log() -> None:
     assert found.init_bytes == round(54.2852 * 2**20) and found.overall_bytes == round(73.4102 * 2**20)
 
 
+def test_a_recorded_log_as_a_load() -> None:
+    found = benchmark_model.loaded(RECORDED)
+    assert found is not None and (found.runs, found.seconds) == (25, pytest.approx(25 * 0.145528))
+    assert benchmark_model.loaded(DOCUMENTED) is None
+
+
 def test_large_numbers_as_cpp_writes_them() -> None:
     found = benchmark_model.parse(DOCUMENTED.replace("14575.2", "1.45752e+06"))
     assert found.inference_us == 1_457_520
