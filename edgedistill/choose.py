@@ -10,11 +10,11 @@ from typing import Literal
 
 import edgedistill
 from edgedistill import data as data_sets
-from edgedistill import datafree, launch, tasks
+from edgedistill import datafree, tasks
 from edgedistill import recipe as recipes
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.distill import adversarial
+from edgedistill.distill import adversarial, parallel
 from edgedistill.errors import InputError
 from edgedistill.recipe import Recipe
 from edgedistill.sized import Finalist, Sizing
@@ -45,18 +45,26 @@ def wanted(recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.mi
     if recipe.student.spec != "auto" or asked == "none":
         return None
     limits = budget.of(recipe, devices)
-    if launch.size() > 1 and (asked != "auto" or limits.sizes):
-        raise InputError(
-            "a student is chosen in one process",
-            where=f"{launch.size()} processes",
-            fix="run `edgedistill size` first and name the student that it chooses, or give --search none",
-        )
     if asked != "auto":
         check_limited(limits)
         limits.check(devices, missing)
         return limits
     limits = limits.without({limit.name for _, limit, _ in limits.unpredictable(devices, missing)})
     return limits if limits.sizes else None
+
+
+def unpredictable(
+    recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.missing
+) -> tuple[str, ...]:
+    """Limits of the user's that ``wanted`` lets go because nothing predicts them: what is missing."""
+    if recipe.student.spec != "auto" or recipe.sizing.search == "none":
+        return ()
+    limits = budget.of(recipe, devices)
+    return tuple(
+        f"the student is not chosen for the limit of {limit.name}: {words}"
+        for _, limit, words in limits.unpredictable(devices, missing)
+        if not limit.default
+    )
 
 
 def check_limited(limits: Budget) -> None:
@@ -85,10 +93,11 @@ class Problem:
     teacher: Teacher | None  # None: candidates are not distilled
 
 
+@parallel.alone()
 def stage(
     run: Run, devices: Sequence[Target], limits: Budget, load: Load, predict: Predict = cost.predict
 ) -> Sizing:
-    """The sizing of a build, kept under the hash of all that decides it.
+    """The sizing of a build, kept under the hash of all that decides it; the work of one process.
 
     Args:
         run: of which the recipe says what to search.
@@ -110,7 +119,7 @@ def stage(
     problem = _problem(run, task, families, load)
     parts = _parts(recipe, devices, limits, problem)
     history = key("search", parts)[:16]  # more trials or a thorough search go on with the same history
-    parts |= {"sizing": section.model_dump_json()}
+    parts |= {"sizing": section.model_dump_json(), "fields": ",".join(Sizing.model_fields)}
     if problem.teacher is not None:
         parts |= {"teacher": problem.teacher.fingerprint, "distill": recipe.distill.model_dump_json()}
     name = run.stage_key("size", **parts)

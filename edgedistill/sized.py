@@ -93,4 +93,3 @@ class Sizing(_Value):
     teacher_accuracy: float | None = None
     binding: str = ""  # the limit that the chosen one uses most of
     reason: str = ""  # why the chosen one won, a sentence for people
-    guidance: tuple[str, ...] = ()

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from edgedistill.errors import InputError
 from edgedistill.record import Measurement, Parity
 from edgedistill.target import Target
+
+if TYPE_CHECKING:
+    from edgedistill.runners.cortex_m.mix import Mix
 
 HERE = "here"
 
@@ -37,6 +40,7 @@ class Request:
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
     benchmark_model: Path | None = None
+    mix: bool = False  # what each function's instructions were
 
     @property
     def address(self) -> str:
@@ -78,6 +82,7 @@ class Found:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     remedy: str = "build again; if it stays so, report the difference"
+    mix: Mix | None = None
 
 
 class Place(Protocol):
@@ -94,6 +99,7 @@ class PlaceRow:
     where: str  # "module:function" of a Place
     address: str = ""  # such as "PORT[@BAUD]"; in brackets throughout: may be left out
     takes_cpu: bool = False  # whether --cpu changes anything
+    takes_mix: bool = False  # whether --mix does
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -117,6 +123,7 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             text="the target's emulator: instructions, memory and bytes",
             where="edgedistill.bench.emulator:bench",
             takes_cpu=True,
+            takes_mix=True,
         ),
         "qemu-user": PlaceRow(
             text="64-bit Arm in QEMU's user mode: bytes alone",
@@ -172,4 +179,9 @@ def bench(request: Request) -> Found:
     if request.cpu is not None and not row.takes_cpu:
         fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_cpu)
         raise InputError("--cpu chooses an emulated processor", where="--cpu", fix=f"say {fix}, too")
+    if request.mix and not row.takes_mix:
+        fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_mix)
+        raise InputError(
+            "--mix counts an emulated microcontroller's instructions", where="--mix", fix=f"say {fix}, too"
+        )
     return row.load()(request)

@@ -11,6 +11,7 @@ from edgedistill.cli import (
     bench,
     build,
     calibrate,
+    compare,
     compile,
     doctor,
     inspect,
@@ -40,6 +41,7 @@ app.command("compile")(guarded(compile.compile_))
 app.command("calibrate")(guarded(calibrate.calibrate))
 app.command("verify")(guarded(verify.verify))
 app.command("bench")(guarded(bench.bench))
+app.command("compare")(guarded(compare.compare))
 app.command("inspect")(guarded(inspect.inspect))
 app.command("list")(guarded(lists.list_))
 app.command("schema")(guarded(schema.schema))

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
+from edgedistill.cli.output import Json, Quiet, console, print_functions, print_json, print_table
 from edgedistill.errors import ParityError
 
 if TYPE_CHECKING:
     from edgedistill.bench.places import Found, Request
     from edgedistill.record import Parity
+    from edgedistill.runners.cortex_m.mix import Mix
 
 
 def bench(
@@ -57,6 +58,10 @@ def bench(
             "--benchmark-model", metavar="FILE", help="LiteRT's benchmark_model for Android, run on a phone."
         ),
     ] = None,
+    mix: Annotated[
+        bool,
+        typer.Option("--mix", help="Instructions, loads and stores function by function, with emulator."),
+    ] = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -75,9 +80,10 @@ def bench(
         cc=cc,
         trust=trust,
         benchmark_model=benchmark_model,
+        mix=mix,
     )
     found = places.bench(request)
-    _print(found, quiet, json_)
+    _print(found, quiet, json_, found.mix if mix else None)
     for parity in found.parity:
         if parity.broken:  # whatever was printed before
             raise ParityError(parity.difference, where=_where(request, parity), fix=found.remedy)
@@ -92,17 +98,21 @@ def _where(request: Request, parity: Parity) -> str:
     return str(split(request.path)[0] / parity.artifact)
 
 
-def _print(found: Found, quiet: bool, json_: bool) -> None:
+def _print(found: Found, quiet: bool, json_: bool, mix: Mix | None) -> None:
     """The rows, and what files answered on a device: a comparison for each file."""
     from edgedistill.report.people import figure, parity_words
 
     if json_:
         rows = [m.model_dump(mode="json") for m in found.measurements]
-        print_json({"measurements": rows, "parity": [one.model_dump(mode="json") for one in found.parity]})
+        functions = {} if mix is None else {"functions": [f.as_dict() for f in mix.functions]}
+        parity = [one.model_dump(mode="json") for one in found.parity]
+        print_json({"measurements": rows, "parity": parity, **functions})
     elif not quiet:
         table = [(m.quantity, figure(m), m.artifact, m.runtime, m.how, m.note) for m in found.measurements]
         if table:
             print_table(("quantity", "value", "file", "runtime", "how", "note"), table)
+        if mix is not None:
+            print_functions(mix)
         for one in found.parity:
             words = f"{parity_words(one)} (family {one.family}, {one.note})"
             console().print(f"{one.runtime}: {words}", markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DATA = "What it learns from"
 TRAINING = "Training"
+SEARCH = "Search"
 RESULT = "Result"
 
 Target = Annotated[
@@ -85,6 +86,15 @@ Set = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh/--resume", help="Forget what is done, or go on from it.", rich_help_panel=RESULT),
+]
+
+
+def out(gets: str) -> Any:
+    """The option ``--out`` of a command: what the folder gets."""
+    return typer.Option("--out", "-o", metavar="DIR", help=gets, rich_help_panel=RESULT)
 
 
 def chosen(

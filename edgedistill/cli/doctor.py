@@ -113,10 +113,23 @@ def _firmware() -> Iterator[Check]:
     reason = adb.reason_not_runnable()
     detail = f"{reason}; only needed for bench --on adb" if reason else "found"
     yield Check("adb", "missing" if reason else "good", detail)
+    yield _plugin()
     reason = vela.reason_not_runnable()
     yield Check(
         "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
     )
+
+
+def _plugin() -> Check:
+    """What tells instructions of emulated microcontrollers apart."""
+    from edgedistill.runners import cortex_m
+    from edgedistill.runners.cortex_m import mix
+
+    reason = cortex_m.missing(cortex_m.CC) or cortex_m.missing(cortex_m.QEMU) or mix.missing(cortex_m.CC)
+    if reason is not None:
+        detail = f"{reason}; only needed for loads, stores and products of emulated microcontrollers"
+        return Check("instruction mix", "missing", detail)
+    return Check("instruction mix", "good", "QEMU takes plugins, and this machine's compiler makes them")
 
 
 def _arm_linux() -> Check:

@@ -14,7 +14,6 @@ from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 if TYPE_CHECKING:
     from edgedistill.sized import Candidate, Sizing
 
-_SEARCH = "Search"
 _ROWS = 10  # of the front; --json has more
 
 
@@ -31,7 +30,7 @@ def size(
             "--search",
             metavar="HOW",
             help="quick: judged untrained; thorough: the best are distilled for a short while.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     family: Annotated[
@@ -40,31 +39,19 @@ def size(
             "--family",
             metavar="NAME[,NAME]",
             help="Student families to search; the task's if not given.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", "-n", metavar="N", help="Candidates to judge.", rich_help_panel=_SEARCH),
+        typer.Option(
+            "--trials", "-n", metavar="N", help="Candidates to judge.", rich_help_panel=choices.SEARCH
+        ),
     ] = None,
     seed: choices.Seed = None,
     set_: choices.Set = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Keeps the search; the same call goes on.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = Path("out"),
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh/--resume", help="Forget earlier searches, or go on from them.", rich_help_panel=_SEARCH
-        ),
-    ] = False,
+    out: Annotated[Path, choices.out("Keeps the search; the same call goes on.")] = Path("out"),
+    fresh: choices.Fresh = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:

@@ -101,7 +101,6 @@ class View:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     how: tuple[str, ...]  # what finalists' accuracy and predictions are
-    guidance: tuple[str, ...]
 
 
 def view(sizing: Sizing) -> View:
@@ -116,7 +115,6 @@ def view(sizing: Sizing) -> View:
         columns=tuple(axis.title for axis in axes.values()),
         rows=tuple(rows(sizing)),
         how=tuple(_how(sizing)),
-        guidance=sizing.guidance,
     )
 
 

@@ -115,6 +115,7 @@ def sample(
     Raises:
         GateError: the program fails, or the phone is lost, full, or hangs.
     """
+    assert 1 <= rounds <= 9, "files are read in the order of their one digit"
     text = f"""cd {folder} || exit 9
 one() {{
     read -r u rest < /proc/uptime && read -r c < {root}{BATTERY}/current_now &&

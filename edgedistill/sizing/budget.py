@@ -88,7 +88,7 @@ class Budget:
             raise InputError(
                 f"{limit.name} cannot be predicted: {words}",
                 where=f"target {name}, budget.{limit.name} ({limit.source})",
-                fix="state that fact in the target's file, or limit flash, ram, weights or macs instead",
+                fix="see to that, or limit flash, ram, weights or macs instead, which need no prediction",
             )
 
     def without(self, names: Collection[str]) -> Budget:
