@@ -91,6 +91,14 @@ def test_without_adb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         adb.find()
 
 
+def test_no_phone_acts_on_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "adb"  # FAKE
+    program.write_text("#!/bin/sh\nprintf '\\033[2Jgone\\r\\n\\nedgedistill-ended 0\\r\\n'\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Phone("A1").run(["true"]) == adb.Ended(0, "[2Jgone\n", "")
+
+
 def test_a_phone_that_says_too_much_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "adb"  # FAKE
     program.write_text("#!/bin/sh\nexec cat /dev/zero\n")

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgedistill.errors import GateError
-from edgedistill.runners import android, battery, phone_student
+from edgedistill.runners import android, battery
 from edgedistill.runners.android import Facts, State
-from edgedistill.runners.battery import Load
 
 CPU = "/sys/devices/system/cpu"
 ZONE = "/sys/class/thermal/thermal_zone"
@@ -64,30 +62,6 @@ def test_no_answer_breaks_the_parser(lines: list[tuple[str, str]]) -> None:
 def test_kernels_are_chosen_by_what_the_processor_has(features: tuple[str, ...], march: str) -> None:
     facts = Facts("Google", "Pixel 8", "15", "arm64-v8a", "Tensor G3", "", features)
     assert facts.architecture == march and facts.title == "Google Pixel 8, Tensor G3, Android 15"
-
-
-def test_times_of_the_program() -> None:
-    times, before, peak = phone_student.parse("peak_kb 100 132\nus 12.345\nus 13.000\nruns 2 ns 25345\n")
-    assert times.tolist() == [12.345, 13.0] and (before, peak) == (102_400, 135_168)
-    assert phone_student.loaded("runs 4 ns 2000000000\n") == Load(4, 2.0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "us 1.000\nruns 1 ns 5\n",
-        "peak_kb 1 2\nus 1.000\nruns 2 ns 5\n",
-        "peak_kb 1 2\nus 1e9\nruns 1 ns 5\n",
-    ],
-)
-def test_a_program_that_was_cut_off(text: str) -> None:
-    with pytest.raises(GateError, match="gave no times"):
-        phone_student.parse(text)
-
-
-def test_a_kernel_that_hides_the_peak() -> None:
-    assert phone_student.parse("peak_kb -1 -1\nus 1.000\nruns 1 ns 5\n")[1:] == (None, None)
 
 
 def test_samples_that_are_none_are_left_out() -> None:
