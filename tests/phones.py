@@ -84,8 +84,8 @@ class StandIn:
     def environment(self) -> dict[str, str]:
         return {"ADB_SERVER_SOCKET": f"localfilesystem:{self.base}/adb.sock", "HOME": str(self.base)}
 
-    def kill_adbd(self) -> None:
-        os.kill(int((self.base / "adbd.pid").read_text()), signal.SIGKILL)
+    def signal_adbd(self, number: int = signal.SIGKILL) -> None:
+        os.kill(int((self.base / "adbd.pid").read_text()), number)
 
     def seen(self, path: Path) -> Path:
         """A path as the phone sees it: its /data/local/tmp is mounted for it alone."""

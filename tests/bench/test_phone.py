@@ -166,7 +166,7 @@ def test_a_phone_that_is_lost_while_it_is_measured(
 
         def then_kill(*arguments: Any) -> None:
             put(*arguments)
-            threading.Timer(1.0, other.kill_adbd).start()
+            threading.Timer(1.0, other.signal_adbd).start()
 
         monkeypatch.setattr(phone_student, "put", then_kill)
         with pytest.raises(GateError, match="lost in the middle of a command"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -167,7 +168,7 @@ def test_leftovers_of_a_lost_run_go_at_the_next_contact(device: StandIn) -> None
 @needs_adbd
 def test_adbd_killed_in_the_middle(device: StandIn) -> None:
     phone = adb.find(SERIAL)
-    killer = threading.Timer(0.5, device.kill_adbd)
+    killer = threading.Timer(0.5, device.signal_adbd)
     killer.start()
     with (
         pytest.raises(GateError, match=r"(?s)lost in the middle of a command.*connect it again"),
@@ -176,3 +177,15 @@ def test_adbd_killed_in_the_middle(device: StandIn) -> None:
         phone.script(f"cd {folder} && sleep 3", seconds=20)
     with pytest.raises(InputError, match=r"is offline|is not connected"):
         adb.find(SERIAL)
+
+
+@needs_adbd
+def test_an_adbd_that_stands_still(device: StandIn) -> None:
+    phone = adb.find(SERIAL)
+    device.signal_adbd(signal.SIGSTOP)
+    try:
+        with pytest.raises(GateError, match=r"did not answer within 0\.5 s"):
+            phone.run(["true"], seconds=0.5)
+    finally:
+        device.signal_adbd(signal.SIGCONT)
+    assert phone.run(["echo", "back"]).out == "back\n"
