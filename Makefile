@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev
 devices:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi \
-		qemu-user-static gcc-aarch64-linux-gnu g++-aarch64-linux-gnu clang
+		qemu-user-static gcc-aarch64-linux-gnu g++-aarch64-linux-gnu clang adb iproute2
 
 loopback:
 	apt-get update -qq

@@ -83,7 +83,7 @@ class Measurement(_Value):
     # stack_bytes, ram_bytes, flash_bytes, estimated_latency, estimated_energy, and of its first input's
     # instructions multiply_accumulates, multiplies, arithmetic, loads, stores, branches,
     # other_instructions (they add up to all of them), loaded_bytes, stored_bytes; of an accelerator:
-    # npu_cycles, cpu_operators
+    # npu_cycles, cpu_operators; of a phone: operator_latency
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions, ×

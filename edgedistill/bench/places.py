@@ -40,6 +40,7 @@ class Request:
     cpu: str | None = None
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
+    benchmark_model: Path | None = None
     mix: bool = False  # what each function's instructions were
     adaptive: bool = False
     python: str | None = None  # on the other side of ssh
@@ -148,6 +149,11 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             where="edgedistill.bench.ssh:bench",
             address="USER@HOST[:PORT]",
             takes_ssh=True,
+        ),
+        "adb": PlaceRow(
+            text="an Android phone, through adb: bytes, latency, memory and energy",
+            where="edgedistill.bench.phone:bench",
+            address="[SERIAL]",
         ),
     }
 )

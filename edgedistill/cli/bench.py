@@ -30,7 +30,8 @@ def bench(
             "--on",
             metavar="WHERE",
             help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
-            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one; a Linux board, ssh:USER@HOST[:PORT].",
+            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one; a Linux board, ssh:USER@HOST[:PORT]; "
+            "a phone, adb[:SERIAL].",
         ),
     ] = "here",
     runs: Annotated[
@@ -47,7 +48,7 @@ def bench(
         int | None, typer.Option("--threads", min=1, help="Of the runtime; 1 if not given.")
     ] = None,
     cc: Annotated[
-        str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
+        str, typer.Option("--cc", metavar="PROGRAM", help="Compiles firmware, or for a phone.")
     ] = "arm-none-eabi-gcc",
     trust: Annotated[
         bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
@@ -56,6 +57,12 @@ def bench(
         str | None,
         typer.Option(
             "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
+        ),
+    ] = None,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark-model", metavar="FILE", help="LiteRT's benchmark_model for Android, run on a phone."
         ),
     ] = None,
     mix: Annotated[
@@ -103,8 +110,8 @@ def bench(
             metavar="LIMIT",
             help="Ends with exit code 1 past a limit, several may be given: latency>2ms, energy>3mJ, "
             "peak_memory>10MB, or against the history, latency>+5%: against the last run that broke no "
-            "limit, same device, runtime, file and threads. Noise alone fails nothing: the low end of the 95 % "
-            "interval must be above the limit, or above the baseline's high end by more than the share.",
+            "limit, same device, runtime, file and threads. Noise alone fails nothing: the low end of the "
+            "95 % interval must be above the limit, or above the baseline's high end by more than the share.",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -131,6 +138,7 @@ def bench(
         cpu=cpu,
         cc=cc,
         trust=trust,
+        benchmark_model=benchmark_model,
         mix=mix,
         python=python,
         ssh_config=ssh_config,
