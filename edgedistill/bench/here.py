@@ -22,7 +22,13 @@ def bench(request: Request) -> Found:
     firmware = None
     if device is not None and device.default_runner == "cortex-m":  # first: it fails sooner
         firmware = emulated.bench_c(folder, device, cc=request.cc, trust=request.trust)
-    found = bench_dir(request.path, runs=request.runs, warmup=request.warmup, threads=threads)
+    found = bench_dir(
+        request.path,
+        runs=request.runs,
+        warmup=request.warmup,
+        threads=threads,
+        adaptive=request.adaptive,
+    )
     if firmware is not None:
         return Found((*found, *firmware.measurements), (firmware.parity,), remedy=emulated.REMEDY)
     graph = serial.load(folder / GRAPH) if (folder / GRAPH).exists() else None

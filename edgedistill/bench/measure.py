@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedistill.bench import pairs
 from edgedistill.bench.accuracy import REAL_STEP, to_int8, to_real, top1
 from edgedistill.bench.energy import energy
 from edgedistill.bench.files import COREML, FLOAT32, GOLDEN, INT8, C, size_of, split
-from edgedistill.bench.latency import interleaved, summarise
+from edgedistill.bench.isolation import conditions, words
+from edgedistill.bench.latency import in_turns, split_evenly, summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.memory import peak_memory
 from edgedistill.bench.operators import operator_times, slowest
@@ -26,7 +28,9 @@ from edgedistill.runners import RUNNERS, Runner, name_for
 
 
 @dataclass(frozen=True)
-class _Model:
+class Loaded:
+    """A model in its runtime, with one input for it."""
+
     path: Path
     runtime: str  # a name of RUNNERS
     label: str  # with the version
@@ -50,7 +54,7 @@ def measure(
     if test is not None:
         sample = to_int8(np.asarray(test.images_NHWC[:1]))
     elif present:
-        sample = _golden_input(folder)
+        sample = golden_input(folder)
     else:
         sample = np.zeros((1,), np.int8)
     found = _measure(present, sample, test, runs=runs, warmup=warmup, threads=threads)
@@ -58,8 +62,17 @@ def measure(
     return (*found, _bytes(package)) if package.exists() else found
 
 
-def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Measurement, ...]:
+def bench_dir(
+    path: Path, *, runs: int, warmup: int, threads: int, adaptive: bool = False
+) -> tuple[Measurement, ...]:
     """Measures a finished build's folder, or one model with golden.npz beside it, without a data set.
+
+    Args:
+        path: of the folder or the model.
+        runs: counted inferences per model.
+        warmup: inferences before, not counted.
+        threads: for every runtime.
+        adaptive: as many inferences as the median needs, see ``in_turns``, instead of ``runs``.
 
     Raises:
         InputError: there is no such path, no model, or no golden.npz to take an input from.
@@ -67,11 +80,10 @@ def bench_dir(path: Path, *, runs: int, warmup: int, threads: int) -> tuple[Meas
     folder, models = split(path)
     packages = tuple(model for model in models if model.suffix == ".mlpackage")
     runnable = tuple(model for model in models if model.suffix != ".mlpackage" and model.name != C)
-    found = (
-        _measure(runnable, _golden_input(folder), None, runs=runs, warmup=warmup, threads=threads)
-        if runnable
-        else ()
-    )
+    found: tuple[Measurement, ...] = ()
+    if runnable:
+        x = golden_input(folder)
+        found = _measure(runnable, x, None, runs=runs, warmup=warmup, threads=threads, adaptive=adaptive)
     return (*found, *(_bytes(package) for package in packages))
 
 
@@ -115,6 +127,7 @@ def _measure(
     runs: int,
     warmup: int,
     threads: int,
+    adaptive: bool = False,
 ) -> tuple[Measurement, ...]:
     device = machine()
     out: list[Measurement] = []
@@ -125,22 +138,39 @@ def _measure(
         if not RUNNERS[runtime].can_run_here:
             out.append(_not_run(path, runtime, device))
             continue
-        runner = RUNNERS[runtime].load()(path, threads=threads)
-        models.append(_Model(path, runtime, f"{runtime} {runner.version}", runner, _input(path, sample)))
+        models.append(load(path, sample, threads))
     for runtime in dict.fromkeys(model.runtime for model in models):  # int8 and its float32 twin in turns
         pair = [model for model in models if model.runtime == runtime]
-        samples = interleaved({m.path.name: (m.runner, m.x) for m in pair}, runs=runs, warmup=warmup)
+        timed = {m.path.name: (m.runner, m.x) for m in pair}
+        before = conditions()
+        turns = in_turns(timed, None if adaptive else split_evenly(runs), warmup=warmup)
+        around = words(before, conditions())
         for m in pair:
             others = [other.path.name for other in pair if other is not m]
             out.append(
                 summarise(
-                    samples[m.path.name],
+                    np.concatenate(turns[m.path.name]),
                     artifact=m.path.name,
                     runtime=m.label,
                     device=device,
                     threads=threads,
                     warmup=warmup,
                     note=f"in turns with {', '.join(others)}" if others else "",
+                    isolation=around,
+                )
+            )
+        if len(pair) == 2:  # int8 first: the order of INT8 and FLOAT32
+            int8, real = (turns[m.path.name] for m in pair)
+            out.append(
+                pairs.ratio(
+                    int8,
+                    real,
+                    artifact=pair[0].path.name,
+                    against=pair[1].path.name,
+                    runtime=pair[0].label,
+                    device=device,
+                    threads=threads,
+                    isolation=around,
                 )
             )
     for m in models:
@@ -156,6 +186,14 @@ def _measure(
     return tuple(out)
 
 
+def load(path: Path, sample: NDArray[np.int8], threads: int) -> Loaded:
+    """A model that a runtime of this machine takes; ``sample`` [1, ...] in int8."""
+    runtime = name_for(path)
+    assert runtime is not None
+    runner = RUNNERS[runtime].load()(path, threads=threads)
+    return Loaded(path, runtime, f"{runtime} {runner.version}", runner, _input(path, sample))
+
+
 def _input(path: Path, sample: NDArray[np.int8]) -> NDArray[Any]:
     """One input in the type that the file takes: int8 as it is, float32 as real values."""
     if "float32" in path.name:
@@ -163,7 +201,12 @@ def _input(path: Path, sample: NDArray[np.int8]) -> NDArray[Any]:
     return sample[:1]
 
 
-def _golden_input(folder: Path) -> NDArray[np.int8]:
+def golden_input(folder: Path) -> NDArray[np.int8]:
+    """The first of a folder's golden inputs, [1, ...].
+
+    Raises:
+        InputError: there is no golden.npz.
+    """
     path = folder / GOLDEN
     if not path.exists():
         raise InputError(
@@ -174,7 +217,7 @@ def _golden_input(folder: Path) -> NDArray[np.int8]:
     return golden.load(path).inputs[:1]
 
 
-def _accuracy(model: _Model, test: Split, device: str) -> Measurement:
+def _accuracy(model: Loaded, test: Split, device: str) -> Measurement:
     prepare = to_real if model.x.dtype == np.float32 else to_int8
     share, _ = top1(model.runner.run, test.images_NHWC, test.labels, prepare=prepare)
     return Measurement(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from edgedistill.record import BuildRecord, Measurement, Parity
+from edgedistill.tasks import TASKS
 from edgedistill.units import format_count
 
 MISSING = "not run"
@@ -13,6 +14,12 @@ MISSING = "not run"
 def percent(share: float | None, digits: int = 1) -> str:
     """0.9234 -> 92.3 %."""
     return MISSING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def examples(record: BuildRecord) -> str:
+    """What one calls what the student sees: images, clips."""
+    row = TASKS.get(record.task)
+    return "examples" if row is None else row.examples
 
 
 def points(difference: float) -> str:
@@ -68,8 +75,20 @@ def figure(measurement: Measurement) -> str:
             return percent(value)
         case "mJ" | "µJ":
             return f"{value:,.0f} {measurement.unit}" if value >= 100 else f"{value:.3g} {measurement.unit}"
+        case "×":
+            return f"{value:.3g}×"
         case unit:
             return f"{value:,.0f} {unit}"
+
+
+def interval(measurement: Measurement) -> str:
+    """The 95 % interval as ``1.19–1.22 ms``, the same units as the figure; empty: there is none."""
+    ends = (measurement.low, measurement.high)
+    if measurement.value is None or any(end is None for end in ends):
+        return ""
+    low, high = (figure(measurement.model_copy(update={"value": end})) for end in ends)
+    unit = low.rpartition(" ")[2]
+    return f"{low.removesuffix(unit).strip()}–{high}" if high.endswith(f" {unit}") else f"{low}–{high}"
 
 
 def is_float32(artifact: str) -> bool:

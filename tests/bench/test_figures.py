@@ -44,7 +44,7 @@ def test_models_take_turns() -> None:
     x = np.zeros((1, 2), np.int8)
     models = {name: (_Clock(log, name), x) for name in ("a", "b")}
     samples = latency.interleaved(models, runs=7, warmup=5, rounds=3)
-    assert [turn[0] for turn in log] == ["a", "b", "a", "b", "a", "b"]
+    assert [turn[0] for turn in log] == ["a", "b", "b", "a", "a", "b"]
     assert [turn[2] for turn in log] == [5, 5, 1, 1, 1, 1]
     np.testing.assert_array_equal(samples["a"], np.arange(1, 8))
     np.testing.assert_array_equal(samples["b"], np.arange(1, 8))
