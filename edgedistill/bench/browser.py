@@ -13,7 +13,7 @@ from edgedistill.bench.latency import summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.places import Found, Request
 from edgedistill.errors import GateError, InputError
-from edgedistill.export import tflite
+from edgedistill.export import tflite, tflite_batch
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, serial
 from edgedistill.ir.graph import Graph
@@ -21,7 +21,7 @@ from edgedistill.record import Measurement, Parity
 from edgedistill.runners import browser
 from edgedistill.runners.browser import Answered, Border, Task, packages
 
-WRAPPED = "printed again with float32 borders, which LiteRT.js asks for"
+WRAPPED = "printed again with float32 borders and batch 1, which LiteRT.js asks for"
 REMEDY = "build again; if it stays so, report the difference and the browser's version"
 
 
@@ -72,7 +72,7 @@ def task_of(model: Path, graph: Graph, vectors: golden.Golden, *, threads: int =
     if is_float:
         entry = replace(entry, scale=1 / REAL_STEP, zero_point=0)
     return Task(
-        model=_bytes(model) if is_float or model.suffix == ".onnx" else float32_borders(graph),
+        model=_printed(model, graph, is_float),
         runtime=browser.RUNTIMES[model.suffix],
         inputs=vectors.inputs[:1] if is_float else vectors.inputs,
         input=entry,
@@ -83,10 +83,16 @@ def task_of(model: Path, graph: Graph, vectors: golden.Golden, *, threads: int =
 
 
 def float32_borders(graph: Graph) -> bytes:
-    """The .tflite file that LiteRT.js runs: QUANTIZE, the network of ``graph``, DEQUANTIZE."""
+    """The .tflite file that LiteRT.js runs, of batch 1: QUANTIZE, the network of ``graph``, DEQUANTIZE."""
     entry = Border.of(graph.tensors[graph.inputs[0]])
     meta = Metadata(graph.name, "", graph.labels, entry.scale, entry.zero_point, "0")
-    return tflite.to_bytes(graph, meta, io="float32")
+    return tflite_batch.of_one(tflite.to_bytes(graph, meta, io="float32"))
+
+
+def _printed(model: Path, graph: Graph, is_float: bool) -> bytes:
+    if model.suffix == ".onnx":
+        return _bytes(model)
+    return tflite_batch.of_one(_bytes(model)) if is_float else float32_borders(graph)
 
 
 def proof(answered: Answered, task: Task, model: Path, vectors: golden.Golden) -> Parity:
@@ -183,5 +189,3 @@ def _not_run(models: list[Path], program: str, reason: str) -> Found:
 
 def _threads(count: int) -> str:
     return f"{count} thread{'s' if count > 1 else ''}"
-
-

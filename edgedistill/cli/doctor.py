@@ -100,7 +100,7 @@ def _checks(out: Path) -> Iterator[Check]:
 
 def _firmware() -> Iterator[Check]:
     """What compiles and runs models in C, and what compiles for an accelerator."""
-    from edgedistill.runners import aarch64, adb, c_here, cortex_m, vela
+    from edgedistill.runners import aarch64, adb, browser, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -114,6 +114,9 @@ def _firmware() -> Iterator[Check]:
     reason = adb.reason_not_runnable()
     detail = f"{reason}; only needed for bench --on adb" if reason else "found"
     yield Check("adb", "missing" if reason else "good", detail)
+    reason = browser.missing()
+    detail = f"{reason}; only needed for bench --on browser" if reason else "found"
+    yield Check("browser", "missing" if reason else "good", detail)
     yield _plugin()
     reason = vela.reason_not_runnable()
     yield Check(

@@ -55,7 +55,8 @@ class Task:
     """One model in one runtime.
 
     ``model``: the file's bytes; a .tflite must have float32 borders (``export.tflite``'s ``io``).
-    ``inputs`` int8 [N, ...]; ``is_float``: the model is float32, ``inputs`` are still int8. ``runs`` 0: no times.
+    ``inputs`` int8 [N, ...]; ``is_float``: the model is float32, ``inputs`` are still int8. ``runs`` 0: no
+    times.
     """
 
     model: bytes
@@ -71,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """``outputs`` int8 [N, ...]; ``samples_ms`` the time of a call, each the mean of ``batch`` calls in a row."""
+    """``outputs`` int8 [N, ...]; ``samples_ms``: of a call, each the mean of ``batch`` calls in a row."""
 
     outputs: NDArray[np.int8]
     samples_ms: NDArray[np.float64]

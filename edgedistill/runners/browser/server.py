@@ -52,7 +52,9 @@ class PageServer:
     @contextlib.contextmanager
     def running(self) -> Iterator[PageServer]:
         """Serves during the block."""
-        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         thread.start()
         try:
             yield self
@@ -86,6 +88,9 @@ class PageServer:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that is killed breaks its connections: whoever waits for it says so."""
 
     def __init__(self, address: tuple[str, int], page: PageServer) -> None:
         self.page = page
