@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from edgedistill import data
 from edgedistill.bench import browser as bench
 from edgedistill.bench.accuracy import counted, to_int8
 from edgedistill.ir import golden, interpret, serial
-from edgedistill.recipe import DataSection
 from edgedistill.runners import browser
 
 MODEL = Path(__file__).parents[1] / "models" / "cifar10-resnet8"
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     arguments = parser.parse_args()
     graph = serial.load(MODEL / "graph.npz")
-    test = data.load(DataSection(source=str(arguments.real_data / "cifar10"))).test
+    source = str(arguments.real_data / "cifar10" / "test.parquet")
+    with tempfile.TemporaryDirectory() as cache:
+        test, _, _ = data.load_test(source, (32, 32, 3), cache=Path(cache))
     inputs = to_int8(np.asarray(test.images_NHWC[: arguments.images]))
     expected = interpret.run_batched(graph, {graph.inputs[0]: inputs})[graph.outputs[0]]
     vectors = golden.Golden(inputs, np.asarray(expected, np.int8), {})
