@@ -18,7 +18,7 @@ from edgedistill import errors
 from edgedistill.data.types import ImageData, Split
 from edgedistill.mapped import new_array
 
-FORMAT = 1  # raised when the stored layout or the decoding changes, so that older folders are not read
+FORMAT = 2  # raised when the stored layout or the decoding changes, so that older folders are not read
 Map: TypeAlias = "np.memmap[Any, np.dtype[Any]]"
 SPLITS = ("train", "validation", "test")
 
