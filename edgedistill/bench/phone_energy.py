@@ -91,15 +91,10 @@ def _row(found: tuple[Energy, ...], sampled: Sampled, timed: Measurement) -> Mea
         device=timed.device,
         count=sum(one.inferences for one in found),
         p50=each.median,
+        low=each.low,
+        high=each.high,
         threads=timed.threads,
         note=f"whole phone above idle, from its battery's current ({unit}) and voltage at {HZ} Hz: median of "
-        f"{each.count} rounds{interval(each, 'mJ')}, {each.minimum:.3g} to {each.maximum:.3g} mJ, "
+        f"{each.count} rounds, {each.minimum:.3g} to {each.maximum:.3g} mJ, "
         f"idle {idle:.3g} W, {sum(one.readings for one in found)} readings under load",
     )
-
-
-def interval(found: statistics.Summary, unit: str) -> str:
-    """`` (95 % interval 0.21 to 0.23 ms)``; nothing where there are too few samples for one."""
-    if found.low is None or found.high is None:
-        return ""
-    return f" ({statistics.CONFIDENCE:.0%} interval {found.low:.4g} to {found.high:.4g} {unit})"
