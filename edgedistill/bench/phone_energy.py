@@ -60,7 +60,7 @@ def of(sampled: Sampled) -> tuple[Energy, ...] | str:
     reason = battery.reason_not_usable(sampled.samples)
     if reason is not None:
         return reason
-    phases = {one.phase: one for one in battery.power(sampled.samples)}
+    phases = {phase.phase: phase for phase in battery.power(sampled.samples)}
     found = []
     for number, load in enumerate(sampled.loads):
         idle, busy = phases.get(f"idle.{number}"), phases.get(f"load.{number}")
@@ -70,9 +70,12 @@ def of(sampled: Sampled) -> tuple[Energy, ...] | str:
         inferences = max(1, round((end - start) * load.runs / load.seconds))
         try:
             resting = Trace(idle.times_s, idle.watts)
-            found.append(energy_of(Trace(busy.times_s, busy.watts), resting, [start], [end], inferences))
+            one = energy_of(Trace(busy.times_s, busy.watts), resting, [start], [end], inferences)
         except TraceError as error:
             return f"round {number + 1} of {len(sampled.loads)}: {error}"
+        if one.faint:
+            return f"round {number + 1} of {len(sampled.loads)}: {one.faint}"
+        found.append(one)
     return tuple(found)
 
 

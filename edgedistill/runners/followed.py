@@ -33,7 +33,7 @@ class Lines:
         threading.Thread(target=self._read, daemon=True).start()
 
     def until(self, seconds: float, silence_s: float | None = None) -> Iterator[str]:
-        """The lines of ``seconds``; sooner over when ``ended``, after a ``silent`` time, or at too ``much``."""
+        """The lines of ``seconds``; sooner over when ``ended``, after a ``silent`` time, at too ``much``."""
         over, count, size = time.monotonic() + seconds, 0, 0
         while (left := over - time.monotonic()) > 0:
             wait = left if silence_s is None else min(left, silence_s)

@@ -374,6 +374,14 @@ def test_a_load_that_is_not_seen_is_refused() -> None:
     assert isinstance(found, str) and "no more than idle" in found
 
 
+def test_a_load_within_the_spread_of_idle_is_refused() -> None:
+    was = samples(1.0, 1.02)
+    noisy = tuple(replace(s, current=s.current - 20_000 * (i % 3)) for i, s in enumerate(was.samples))
+    found = phone_energy.of(Sampled(noisy, was.loads))
+    assert isinstance(found, str) and found.startswith("round 1 of 6: the load's 0.0"), found
+    assert "do not stand out from the idle device's" in found
+
+
 def test_a_sensor_that_stands_still_is_refused() -> None:
     was = samples(1.0, 1.0)
     still = tuple(replace(s, current=-250_000) for s in was.samples)
