@@ -169,7 +169,7 @@ def test_ctrl_c_while_a_model_is_measured(board: Sshd, request_: Request) -> Non
     words = ["--python", str(slow), "--ssh-config", str(board.config), "--on", board.on]
     command = [sys.executable, "-m", "edgedistill", "bench", str(request_.path), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert eventually(begun.exists) and processes("31.25")
+    assert eventually(lambda: begun.exists() and processes("31.25") != [])
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
