@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from edgedistill.bench import phone_energy, statistics
 from edgedistill.bench.compare import compared
 from edgedistill.bench.emulated import c_vectors, family_of, not_trusted, proof, untrusted
 from edgedistill.bench.files import GOLDEN, C, check_digests, sha256_of, split
+from edgedistill.bench.latency import summarise
 from edgedistill.bench.places import Found, Request
 from edgedistill.errors import GateError, InputError
 from edgedistill.ir import golden
@@ -25,7 +28,6 @@ from edgedistill.runners.battery import PHASE_S, ROUNDS
 REMEDY = "build again; if it stays so, compile the C files with -DEDGE_PORTABLE, and report the difference"
 PROVED = 5  # golden inputs that LiteRT answers there: each takes a process of its own
 AGAIN = 3  # times that inferences are timed once more, as long as their median is not well known
-_HEX = 12
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def on_phone(
     digest = hashlib.sha256("".join(sha256_of(model) for model in runnable).encode())
     before = android.state(phone, root)
     rows: list[Rows] = []
-    with phone.folder(digest.hexdigest()[:_HEX]) as remote, tempfile.TemporaryDirectory() as temporary:
+    with phone.folder(digest.hexdigest()) as remote, tempfile.TemporaryDirectory() as temporary:
         here = Path(temporary)
         energy = phone_energy.Asked(root, rounds, phase_s)
         if c_files is not None:
@@ -115,7 +117,7 @@ def on_phone(
     return Found(
         tuple(_with_state(row, before, after) for row in measured),
         tuple(row for one in rows for row in one.parity),
-        notes=(f"{facts.title}: before {before.words()}; after {after.words()}",),
+        notes=(facts.title,),
         remedy=REMEDY,
     )
 
@@ -128,8 +130,7 @@ def _with_state(row: Measurement, before: android.State, after: android.State) -
     """Times and energy depend on clocks and heat."""
     if row.value is None or row.unit not in ("ms", "mJ"):
         return row
-    note = f"{row.note}; before {before.words()}; after {after.words()}"
-    return row.model_copy(update={"note": note})
+    return row.model_copy(update={"isolation": f"before {before.words()}; after {after.words()}"})
 
 
 def _student(
@@ -166,7 +167,7 @@ def _student(
     count = len(vectors.inputs)
     ran = phone_student.run(phone, remote, count, size, runs=request.runs, warmup=request.warmup)
     times_ms = (ran.times_us / 1e3).tolist()
-    for _ in range(AGAIN):
+    for _ in range(AGAIN if request.adaptive else 0):
         if statistics.enough(times_ms):
             break
         more = phone_student.run(phone, remote, count, size, runs=request.runs, warmup=request.warmup)
@@ -175,32 +176,22 @@ def _student(
     parity = proof(
         runtime, "measured", vectors.inputs, vectors.outputs, ran.outputs, compiled, family_of(folder)
     )
-    rows = [_latency(times_ms, runtime, facts, compiled, request.warmup)]
+    rows = [
+        summarise(
+            np.array(times_ms),
+            artifact=C,
+            runtime=runtime,
+            device=facts.title,
+            threads=1,
+            warmup=request.warmup,
+            note=f"the phone's monotonic clock, {min(times_ms):.4g} to {max(times_ms):.4g} ms; {compiled}",
+        )
+    ]
     rows += _peak(ran, runtime, facts)
     if not parity.broken:  # what computes something else has no energy worth knowing
         work = phone_student.work(energy.phase_s)
         rows.append(phone_energy.energy(phone, remote, energy, work, rows[0]))
     return Rows(tuple(rows), (parity,))
-
-
-def _latency(times_ms: list[float], runtime: str, facts: Facts, compiled: str, warmup: int) -> Measurement:
-    found = statistics.summary(times_ms)
-    return Measurement(
-        quantity="latency",
-        value=found.median,
-        unit="ms",
-        how="measured",
-        artifact=C,
-        runtime=runtime,
-        device=facts.title,
-        count=found.count,
-        p50=found.median,
-        p90=found.p90,
-        p99=found.p99,
-        threads=1,
-        note=f"the phone's monotonic clock, median of {found.count}{phone_energy.interval(found, 'ms')}, "
-        f"{found.minimum:.4g} to {found.maximum:.4g} ms, {warmup} warm-up runs not counted; {compiled}",
-    )
 
 
 def _peak(ran: phone_student.Ran, runtime: str, facts: Facts) -> Iterator[Measurement]:

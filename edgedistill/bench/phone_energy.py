@@ -60,7 +60,7 @@ def of(sampled: Sampled) -> tuple[Energy, ...] | str:
     reason = battery.reason_not_usable(sampled.samples)
     if reason is not None:
         return reason
-    phases = {one.phase: one for one in battery.power(sampled.samples)}
+    phases = {phase.phase: phase for phase in battery.power(sampled.samples)}
     found = []
     for number, load in enumerate(sampled.loads):
         idle, busy = phases.get(f"idle.{number}"), phases.get(f"load.{number}")
@@ -70,9 +70,12 @@ def of(sampled: Sampled) -> tuple[Energy, ...] | str:
         inferences = max(1, round((end - start) * load.runs / load.seconds))
         try:
             resting = Trace(idle.times_s, idle.watts)
-            found.append(energy_of(Trace(busy.times_s, busy.watts), resting, [start], [end], inferences))
+            one = energy_of(Trace(busy.times_s, busy.watts), resting, [start], [end], inferences)
         except TraceError as error:
             return f"round {number + 1} of {len(sampled.loads)}: {error}"
+        if one.faint:
+            return f"round {number + 1} of {len(sampled.loads)}: {one.faint}"
+        found.append(one)
     return tuple(found)
 
 
@@ -91,15 +94,10 @@ def _row(found: tuple[Energy, ...], sampled: Sampled, timed: Measurement) -> Mea
         device=timed.device,
         count=sum(one.inferences for one in found),
         p50=each.median,
+        low=each.low,
+        high=each.high,
         threads=timed.threads,
         note=f"whole phone above idle, from its battery's current ({unit}) and voltage at {HZ} Hz: median of "
-        f"{each.count} rounds{interval(each, 'mJ')}, {each.minimum:.3g} to {each.maximum:.3g} mJ, "
+        f"{each.count} rounds, {each.minimum:.3g} to {each.maximum:.3g} mJ, "
         f"idle {idle:.3g} W, {sum(one.readings for one in found)} readings under load",
     )
-
-
-def interval(found: statistics.Summary, unit: str) -> str:
-    """`` (95 % interval 0.21 to 0.23 ms)``; nothing where there are too few samples for one."""
-    if found.low is None or found.high is None:
-        return ""
-    return f" ({statistics.CONFIDENCE:.0%} interval {found.low:.4g} to {found.high:.4g} {unit})"

@@ -6,7 +6,7 @@ A row names its function instead of importing it, so that reading the table load
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -102,9 +102,7 @@ class PlaceRow:
     text: str
     where: str  # "module:function" of a Place
     address: str = ""  # such as "PORT[@BAUD]"; in brackets throughout: may be left out
-    takes_cpu: bool = False  # whether --cpu changes anything
-    takes_mix: bool = False  # whether --mix does
-    takes_ssh: bool = False  # and --python and --ssh-config
+    takes: tuple[str, ...] = ()  # of ``OPTIONS``, those that change anything there
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -127,13 +125,12 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
         "emulator": PlaceRow(
             text="the target's emulator: instructions, memory and bytes",
             where="edgedistill.bench.emulator:bench",
-            takes_cpu=True,
-            takes_mix=True,
+            takes=("--cpu", "--mix"),
         ),
         "qemu-user": PlaceRow(
             text="64-bit Arm in QEMU's user mode: bytes alone",
             where="edgedistill.bench.emulator:quick",
-            takes_cpu=True,
+            takes=("--cpu",),
         ),
         "browser": PlaceRow(
             text="WebAssembly in a Chromium on this machine: bytes, latency and memory",
@@ -153,29 +150,46 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             text="a Linux board of yours, such as a Raspberry Pi: bytes, latency, memory, energy",
             where="edgedistill.bench.ssh:bench",
             address="USER@HOST[:PORT]",
-            takes_ssh=True,
+            takes=("--python", "--ssh-config"),
         ),
         "adb": PlaceRow(
             text="an Android phone, through adb: bytes, latency, memory and energy",
             where="edgedistill.bench.phone:bench",
             address="[SERIAL]",
+            takes=("--benchmark-model",),
         ),
     }
 )
 
 
-def row_for(on: str) -> PlaceRow:
-    """The row of what the user wrote.
+OPTIONS: Mapping[str, tuple[Callable[[Request], object], str]] = MappingProxyType(
+    {
+        "--cpu": (lambda request: request.cpu, "chooses an emulated processor"),
+        "--mix": (lambda request: request.mix or None, "counts an emulated microcontroller's instructions"),
+        "--python": (lambda request: request.python, "is of a board over ssh"),
+        "--ssh-config": (lambda request: request.ssh_config, "is of a board over ssh"),
+        "--benchmark-model": (lambda request: request.benchmark_model, "runs on a phone"),
+    }
+)
+"""Options that only some places take: what was given (None: nothing), and what it does."""
+
+
+def row_for(request: Request) -> PlaceRow:
+    """The row of what the user wrote, all of which it takes.
 
     Raises:
-        InputError: there is no such place, or its address is missing or not wanted.
+        InputError: there is no such place, its address is not wanted, or it does not take an option.
     """
-    name, colon, _ = on.partition(":")
+    name, colon, _ = request.on.partition(":")
     row = PLACES.get(name)
     if row is None:
-        raise InputError(f"nothing can be measured on {on!r}", where="--on", fix=f"one of {listed()}")
+        raise InputError(f"nothing can be measured on {request.on!r}", where="--on", fix=f"one of {listed()}")
     if colon and not row.address:
-        raise InputError(f"{name} has no address", where=f"--on {on}", fix=f"say --on {name}")
+        raise InputError(f"{name} has no address", where=f"--on {request.on}", fix=f"say --on {name}")
+    for option, (given, does) in OPTIONS.items():
+        if given(request) is not None and option not in row.takes:
+            takers = (f"--on {one.written(name)}" for name, one in PLACES.items() if option in one.takes)
+            raise InputError(f"{option} {does}", where=option, fix=f"say {' or '.join(takers)}, too")
     return row
 
 
@@ -191,18 +205,4 @@ def bench(request: Request) -> Found:
         InputError: there is no such place, or as the place says.
         GateError: as the place says.
     """
-    row = row_for(request.on)
-    if request.cpu is not None and not row.takes_cpu:
-        fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_cpu)
-        raise InputError("--cpu chooses an emulated processor", where="--cpu", fix=f"say {fix}, too")
-    if request.mix and not row.takes_mix:
-        fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_mix)
-        raise InputError(
-            "--mix counts an emulated microcontroller's instructions", where="--mix", fix=f"say {fix}, too"
-        )
-    for option, given in (("--python", request.python), ("--ssh-config", request.ssh_config)):
-        if given is not None and not row.takes_ssh:
-            raise InputError(
-                f"{option} is of a board over ssh", where=option, fix="say --on ssh:USER@HOST, too"
-            )
-    return row.load()(request)
+    return row_for(request).load()(request)

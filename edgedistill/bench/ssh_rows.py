@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgedistill.bench import emulated, ssh_energy, statistics
+import numpy as np
+
+from edgedistill.bench import emulated, ssh_energy
 from edgedistill.bench.compare import compared
+from edgedistill.bench.latency import summarise
 from edgedistill.bench.on_board.facts import throttling_words
 from edgedistill.bench.places import Found, Request
 from edgedistill.bench.ssh_job import Missing, Report, State, System, Task
@@ -29,7 +32,7 @@ def found(report: Report, tasks: Sequence[Task], untrusted: bool, request: Reque
         tuple(measurement for row in rows for measurement in row.measurements()),
         tuple(parity),
         warnings=tuple(warnings(before, after)),
-        notes=(f"{device_words(report.system)}, Python {report.system.python}", heat_words(before, after)),
+        notes=(f"{device_words(report.system)}, Python {report.system.python}",),
         remedy=REMEDY,
     )
 
@@ -119,18 +122,16 @@ class _Rows:
 
     def _latency(self) -> Measurement:
         said = self.report.answered[self.index]
-        about = statistics.summary(said.times_ms)
-        clock = f"; {max(said.frequencies_mhz):,.0f} MHz right after" if said.frequencies_mhz else ""
-        note = f"batch 1, {self.request.warmup} warm-up runs not counted{clock}"
-        row = self._row("latency", about.median, "ms", about.count, note)
-        shape = {
-            "p50": about.median,
-            "p90": about.p90,
-            "p99": about.p99,
-            "low": about.low,
-            "high": about.high,
-        }
-        return row.model_copy(update={**shape, "isolation": heat_words(*self.report.states)})
+        return summarise(
+            np.array(said.times_ms),
+            artifact=self.task.path.name,
+            runtime=self._runtime(),
+            device=self._device,
+            threads=self._threads,
+            warmup=self.request.warmup,
+            note=f"{max(said.frequencies_mhz):,.0f} MHz right after" if said.frequencies_mhz else "",
+            isolation=heat_words(*self.report.states),
+        )
 
     def _memory(self) -> Measurement:
         said = self.report.answered[self.index]
@@ -142,7 +143,6 @@ class _Rows:
         return self._row("peak_memory", max(0, said.peak_bytes - said.baseline_bytes), "bytes", 1, note)
 
     def _row(self, quantity: str, value: float | None, unit: str, count: int, note: str) -> Measurement:
-        assert self.report.system is not None
         return Measurement(
             quantity=quantity,
             value=value,
@@ -150,11 +150,20 @@ class _Rows:
             how="not run" if value is None else "measured",
             artifact=self.task.path.name,
             runtime=self._runtime(),
-            device=device_words(self.report.system),
+            device=self._device,
             count=count,
-            threads=1 if self.task.kind == "c" else self.request.threads_or_default,
+            threads=self._threads,
             note=note,
         )
+
+    @property
+    def _device(self) -> str:
+        assert self.report.system is not None
+        return device_words(self.report.system)
+
+    @property
+    def _threads(self) -> int:
+        return 1 if self.task.kind == "c" else self.request.threads_or_default
 
     def _runtime(self) -> str:
         said = self.report.answered.get(self.index)

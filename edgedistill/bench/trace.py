@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edgedistill.bench import statistics
 
 GAP = 20  # times the median interval between readings, past which readings are missing
+SPREADS = 3  # median absolute deviations of idle, that a load is to stand out by
 SHARE_MISSING = 0.01  # of a window; more time in gaps cannot be within the 1 % that is promised
 
 
@@ -95,10 +96,21 @@ class Energy:
     """Joules per inference above idle, by window; idle in watts with the spread of its readings."""
 
     each_j: tuple[float, ...]  # one per window
+    least_w: float  # above idle, of the window that takes least
     inferences: int  # in all windows
     idle_w: float
     idle_mad_w: float
     readings: int  # that fell into the windows
+
+    @property
+    def faint(self) -> str:
+        """Why the load is not told from the spread of idle; empty: it is."""
+        if self.least_w > SPREADS * self.idle_mad_w:
+            return ""
+        return (
+            f"the load's {self.least_w:.3g} W do not stand out from the idle device's "
+            f"{self.idle_w:.4g} W (MAD {self.idle_mad_w:.2g} W)"
+        )
 
     @property
     def summary(self) -> statistics.Summary:
@@ -151,7 +163,7 @@ def energy(
         raise TraceError(f"the idle window ({span[0]:.6g} to {span[1]:.6g} s) is empty")
     resting = _inside(source, *span)
     idle_w = source.joules(*span) / (span[1] - span[0])
-    each, readings = [], 0
+    each, more, readings = [], [], 0
     for start, end, count in zip(starts, ends, counts, strict=True):
         readings += len(_inside(trace, start, end))
         above = trace.joules(start, end) - idle_w * (end - start)
@@ -161,7 +173,8 @@ def energy(
                 f"no more than idle ({idle_w:.4g} W): the meter does not see the work"
             )
         each.append(above / count)
-    return Energy(tuple(each), sum(counts), idle_w, statistics.mad(resting), readings)
+        more.append(above / (end - start))
+    return Energy(tuple(each), min(more), sum(counts), idle_w, statistics.mad(resting), readings)
 
 
 def _inside(trace: Trace, start_s: float, end_s: float) -> Sequence[float]:

@@ -12,7 +12,7 @@ from edgedistill.bench.isolation import conditions, words
 from edgedistill.bench.latency import in_turns, split_evenly, summarise
 from edgedistill.bench.machine import machine
 from edgedistill.bench.measure import Loaded, golden_input, load
-from edgedistill.bench.places import HERE, Found, Request
+from edgedistill.bench.places import HERE, Found, Request, row_for
 from edgedistill.errors import InputError
 from edgedistill.record import Measurement
 from edgedistill.runners import RUNNERS, name_for
@@ -32,6 +32,7 @@ def versus(request: Request, other: Path) -> Found:
         raise InputError(
             "two builds are compared on this machine", where=f"--on {request.on}", fix="leave it out"
         )
+    row_for(request)  # and with no option of another place
     device, threads = machine(), request.threads_or_default
     rows: list[Measurement] = []
     for pair in _meetings(request.path, other):

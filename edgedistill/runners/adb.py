@@ -180,17 +180,17 @@ class Phone:
             return to.read_bytes()
 
     @contextlib.contextmanager
-    def folder(self, name: str) -> Iterator[PurePosixPath]:
+    def folder(self, digest: str) -> Iterator[PurePosixPath]:
         """A new folder for programs and files; it goes at the end, and so do those of a broken run before.
 
         Args:
-            name: hexadecimal digits, the same for the same work.
+            digest: hexadecimal digits, the same for the same work; its first name the folder.
 
         Raises:
             GateError: it cannot be made, or as ``script``.
         """
-        assert re.fullmatch(f"[0-9a-f]{{{_HEX}}}", name), "a hash names the folder"
-        path = FOLDER / f"{PREFIX}{name}"
+        assert re.fullmatch(f"[0-9a-f]{{{_HEX},}}", digest), "a hash names the folder"
+        path = FOLDER / f"{PREFIX}{digest[:_HEX]}"
         self.clean()
         self.must(["mkdir", str(path)], "no folder can be made on the phone")
         try:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgedistill.runners.adb import Phone
+from edgedistill.runners.followed import shown
 
 ABI = "arm64-v8a"  # of 64-bit Arm, as Android's NDK names it
 _PROPERTIES = {  # of Android's Build class: its fields read the same properties
@@ -158,7 +159,7 @@ def _pairs(text: str) -> dict[str, str]:
     for line in text.splitlines():
         key, equals, value = line.partition("=")
         if equals:
-            found[key] = "".join(c for c in value.strip() if c.isprintable())[:_MOST_CHARACTERS]
+            found[key] = shown(value)[:_MOST_CHARACTERS]
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from edgedistill.errors import GateError
 from edgedistill.runners.adb import Phone
+from edgedistill.runners.followed import shown
 
 _EACH = "edgedistill-load"
 BATTERY = "/sys/class/power_supply/battery"
@@ -91,9 +92,9 @@ def reason_not_measurable(phone: Phone, root: str = "") -> str | None:
     if len(values) < 3 or not all(re.fullmatch(r"-?\d{1,12}", value.strip()) for value in values[:2]):
         return f"the phone does not let adb read current_now and voltage_now in {BATTERY}"
     if values[2].strip() != "Discharging":
-        return f"the battery is not discharging ({_plain(values[2])}): {_UNPLUG}"
+        return f"the battery is not discharging ({shown(values[2])}): {_UNPLUG}"
     if supplies:
-        names = ", ".join(sorted({_plain(PurePosixPath(line[7:]).parent.name) for line in supplies}))
+        names = ", ".join(sorted({shown(PurePosixPath(line[7:]).parent.name) for line in supplies}))
         return f"the phone is powered from outside ({names}): {_UNPLUG}"
     return None
 
@@ -174,7 +175,7 @@ def reason_not_usable(samples: Sequence[Sample]) -> str | None:
         return "the battery gave no samples"
     other = next((s.status for s in samples if s.status != "Discharging"), None)
     if other is not None:
-        return f"the battery was not discharging all the time ({_plain(other)}): {_UNPLUG}"
+        return f"the battery was not discharging all the time ({shown(other)}): {_UNPLUG}"
     if len({s.current for s in samples}) < 2:
         return f"the sensor of current stands still at {samples[0].current} for {len(samples)} samples"
     if min(s.current for s in samples) < 0 < max(s.current for s in samples):
@@ -204,7 +205,3 @@ def power(samples: Sequence[Sample]) -> tuple[Power, ...]:
         Power(phase, tuple(at for at, _ in found), tuple(w for _, w in found))
         for phase, found in kept.items()
     )
-
-
-def _plain(text: str) -> str:
-    return "".join(c for c in text.strip() if c.isprintable())[:40]

@@ -13,6 +13,7 @@ from typing import IO
 
 MOST_LINE = 32 * 2**20  # bytes: the outputs of a model are one line
 MOST_LINES = 100_000
+MOST_BYTES = 256 * 2**20  # of all lines
 KEPT = 4_000  # bytes of what a program complains
 
 
@@ -28,13 +29,13 @@ class Lines:
         assert stream is not None
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
         self._stream = stream
-        self.ended = self.silent = False
+        self.ended = self.silent = self.much = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def until(self, seconds: float, silence_s: float | None = None) -> Iterator[str]:
-        """The lines of ``seconds``; sooner over at the end (``ended``) and after a ``silent`` time."""
-        over, count = time.monotonic() + seconds, 0
-        while (left := over - time.monotonic()) > 0 and count < MOST_LINES:
+        """The lines of ``seconds``; sooner over when ``ended``, after a ``silent`` time, at too ``much``."""
+        over, count, size = time.monotonic() + seconds, 0, 0
+        while (left := over - time.monotonic()) > 0:
             wait = left if silence_s is None else min(left, silence_s)
             try:
                 line = self._queue.get(timeout=wait)
@@ -44,7 +45,10 @@ class Lines:
             if line is None:
                 self.ended = True
                 return
-            count += 1
+            count, size = count + 1, size + len(line)
+            self.much = count > MOST_LINES or size > MOST_BYTES
+            if self.much:
+                return
             yield line.decode("utf-8", "replace").rstrip("\r\n")
 
     def _read(self) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from edgedistill.errors import EdgeDistillError, GateError, InputError
-from edgedistill.runners.followed import Lines, Tail, end, shown, started
+from edgedistill.runners.followed import MOST_BYTES, MOST_LINES, Lines, Tail, end, shown, started
 from edgedistill.runners.programs import Ended
 
 SSH = "ssh"
@@ -55,6 +55,7 @@ _HOLD = "; ".join(  # runs in sh there; no single quotes and no line ends, for t
         "umask 077",
         "export LC_ALL=C",
         'base="${TMPDIR:-/tmp}"',
+        'base="${base%/}"',
         'find "$base" -maxdepth 1 -type d -name "edgedistill-board.*" -user "$(id -u)" -mtime +0 '
         "-exec rm -rf {} + 2>/dev/null",  # +0: a day old or older
         'd=$(mktemp -d "$base/edgedistill-board.XXXXXXXXXX") || exit 73',
@@ -215,7 +216,14 @@ class Connection:
         said, complaint = Lines(self._master.stdout), Tail(self._master.stderr)
         for line in said.until(self._limits.connect):
             mark, _, folder = line.partition(" ")
-            if mark == MARK and _FOLDER.fullmatch(folder):
+            if mark == MARK and not _FOLDER.fullmatch(folder):
+                raise GateError(
+                    f"the folder for temporary files of {self._address} has a name that is not used: "
+                    f"{shown(folder)}",
+                    where=f"--on ssh:{self._address}",
+                    fix="set TMPDIR there to a path of letters, digits, '.', '_', ',', '+' and '-'",
+                )
+            if mark == MARK:
                 self.folder = folder
                 return
         if said.ended:
@@ -253,6 +261,13 @@ class Connection:
             said, complaint = Lines(process.stdout), Tail(process.stderr)
             for line in said.until(seconds, silence_s):
                 each(line)
+            if said.much:
+                raise GateError(
+                    f"{shown(words[0])} on {self._address} said more than {MOST_LINES:,} lines "
+                    f"or {MOST_BYTES:,} bytes",
+                    where=f"--on ssh:{self._address}",
+                    fix="see what prints there, such as a start-up file of its shell or its Python",
+                )
             if not said.ended:
                 raise self._hangs(words[0], silence_s if said.silent else seconds, silent=said.silent)
             code = process.wait(self._limits.goodbye)

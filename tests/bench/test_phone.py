@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgedistill.bench import phone, phone_energy
+from edgedistill.bench import phone, phone_energy, statistics
 from edgedistill.bench.places import Found, Request
 from edgedistill.cli import app
 from edgedistill.errors import GateError, InputError
@@ -133,8 +133,10 @@ def test_every_byte_and_time_and_energy(
         "student.tflite",
     ) and "--benchmark-model" in litert.note
     latency, energy = rows["latency"], rows["energy"]
+    assert latency.low and latency.high and latency.value
+    assert latency.low <= latency.value <= latency.high
     assert latency.count >= 20 and latency.p99 and latency.p50 and latency.p99 >= latency.p50 > 0
-    assert "before 1.80 GHz" in latency.note and rows["peak_memory"].value is not None
+    assert "before 1.80 GHz" in latency.isolation and rows["peak_memory"].value is not None
     assert energy.how == "measured" and energy.value is not None and energy.count > 2
     # 250 mA at 3.9 V more than idle, for two loads of 0.7 s less 0.2 s in which the gauge settles
     assert energy.value * energy.count == pytest.approx(975 * 2 * 0.5, rel=0.6), energy.note
@@ -151,6 +153,26 @@ def test_the_command(request_: Request, on: StandIn, monkeypatch: pytest.MonkeyP
     assert [one["how"] for one in found["parity"]] == ["measured", "not run"]
     assert [one["quantity"] for one in found["measurements"]] == ["latency", "peak_memory", "energy"]
     assert "does not let adb read" in found["measurements"][2]["note"]  # this machine has no battery
+
+
+@needs_adbd
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_count_of_the_users_is_not_added_to(
+    request_: Request, on: StandIn, monkeypatch: pytest.MonkeyPatch, adaptive: bool
+) -> None:
+    monkeypatch.setattr(phone, "AGAIN", 2)
+    monkeypatch.setattr(statistics, "enough", lambda _: False)
+    counts = []
+    run = phone_student.run
+
+    def counted(*arguments: Any, **named: Any) -> phone_student.Ran:
+        ran = run(*arguments, **named)
+        counts.append(len(ran.times_us))
+        return ran
+
+    monkeypatch.setattr(phone_student, "run", counted)
+    found = measured(replace(request_, adaptive=adaptive), on)
+    assert len(counts) == (3 if adaptive else 1) and found.measurements[0].count == sum(counts)
 
 
 @needs_adbd
@@ -350,6 +372,14 @@ def test_signs_and_units_of_other_makers(scale: int) -> None:
 def test_a_load_that_is_not_seen_is_refused() -> None:
     found = phone_energy.of(samples(3.0, 1.0))
     assert isinstance(found, str) and "no more than idle" in found
+
+
+def test_a_load_within_the_spread_of_idle_is_refused() -> None:
+    was = samples(1.0, 1.02)
+    noisy = tuple(replace(s, current=s.current - 20_000 * (i % 3)) for i, s in enumerate(was.samples))
+    found = phone_energy.of(Sampled(noisy, was.loads))
+    assert isinstance(found, str) and found.startswith("round 1 of 6: the load's 0.0"), found
+    assert "do not stand out from the idle device's" in found
 
 
 def test_a_sensor_that_stands_still_is_refused() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgedistill import target
-from edgedistill.bench import places
+from edgedistill.bench import places, versus
 from edgedistill.bench.places import PLACES, PlaceRow, Request
 from edgedistill.errors import InputError
 
@@ -26,16 +27,44 @@ def test_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "cpu", "words"),
+    ("on", "words"),
     [
-        ("serail:/dev/x", None, "nothing can be measured on 'serail:/dev/x'"),
-        ("here:there", None, "here has no address"),
-        ("here", "cortex-a76", "--cpu chooses an emulated processor"),
+        ("serail:/dev/x", "nothing can be measured on 'serail:/dev/x'"),
+        ("here:there", "here has no address"),
     ],
 )
-def test_what_is_refused(on: str, cpu: str | None, words: str) -> None:
+def test_what_is_refused(on: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        places.bench(Request(Path("nowhere"), on, cpu=cpu))
+        places.bench(Request(Path("nowhere"), on))
+
+
+GIVEN = {
+    "--cpu": (Request(Path("a"), cpu="cortex-a76"), "chooses an emulated processor"),
+    "--mix": (Request(Path("a"), mix=True), "counts an emulated microcontroller's instructions"),
+    "--python": (Request(Path("a"), python="python3"), "is of a board over ssh"),
+    "--ssh-config": (Request(Path("a"), ssh_config=Path("c")), "is of a board over ssh"),
+    "--benchmark-model": (Request(Path("a"), benchmark_model=Path("b")), "runs on a phone"),
+}
+
+
+@pytest.mark.parametrize("option", places.OPTIONS)
+def test_an_option_is_refused_where_it_changes_nothing(option: str) -> None:
+    request, does = GIVEN[option]
+    takers = [name for name, row in PLACES.items() if option in row.takes]
+    assert takers
+    for name, row in PLACES.items():
+        asked = replace(request, on=name)
+        if name in takers:
+            assert places.row_for(asked) is row
+            continue
+        with pytest.raises(InputError, match=f"{option} {does}") as raised:
+            places.bench(asked)
+        assert all(f"--on {PLACES[taker].written(taker)}" in str(raised.value.fix) for taker in takers)
+
+
+def test_a_comparison_refuses_them_too() -> None:
+    with pytest.raises(InputError, match="--cpu chooses an emulated processor"):
+        versus.versus(GIVEN["--cpu"][0], Path("b"))
 
 
 @pytest.mark.parametrize(

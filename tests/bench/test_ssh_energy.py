@@ -56,7 +56,7 @@ def test_the_idle_power_does_not_count(base: float, more: float) -> None:
         (report([2.0] * 30, [2.0] * 100), "is stuck: it read 2.000 W 130 times"),
         (report([0.0] * 30, [0.0] * 100), "nothing flows through it"),
         (report([-1.0] * 30, [-2.0] * 100), "the wrong way round"),
-        (report([3.0, 2.9] * 15, [3.0] * 100), "0.05 W do not stand out from the idle board's 2.95 W"),
+        (report([3.0, 2.9] * 15, [3.0] * 100), "0.05 W do not stand out from the idle device's 2.95 W"),
         (report([3.0, 2.9] * 15, [2.9] * 100), "the meter does not see the work"),
         (report([2.0] * 30, [3.0] * 15), "a meter: the trace covers 0 to 1.4 s"),
     ],

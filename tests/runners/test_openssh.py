@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgedistill.errors import GateError, InputError
-from edgedistill.runners import openssh
+from edgedistill.runners import followed, openssh
 from edgedistill.runners.openssh import Address, Connection, Limits
 from tests import sshd
 from tests.sshd import Sshd
@@ -219,10 +219,10 @@ def test_a_board_that_hangs(board: Sshd) -> None:
     began = time.monotonic()
     try:
         with (
-            pytest.raises(GateError, match="said nothing for 3 s"),
+            pytest.raises(GateError, match="said nothing for 2 s"),
             connect(board, limits=Limits(goodbye=0.5)) as connection,
         ):
-            connection.lines(["sh", "-c", "echo begun; cat"], stop, seconds=30, silence_s=3)
+            connection.lines(["sh", "-c", "echo begun; cat"], stop, seconds=30, silence_s=2)
         assert time.monotonic() - began < 10
     finally:
         os.kill(stopped[0], signal.SIGCONT)
@@ -250,6 +250,38 @@ def test_no_room_for_a_folder(board: Sshd) -> None:
             raise AssertionError("it connected")
     finally:
         (board.folder / "away").rename(board.boards_tmp)
+
+
+@needs_sshd
+def test_a_folder_for_temporary_files_of_another_kind(board: Sshd) -> None:
+    """Faked: another TMPDIR, by a program that comes first on the board's PATH and sets it for ours."""
+    shell = board.bin / "sh"
+    try:
+        for tmp, taken in (("tmp/", True), ("a folder", False)):
+            (board.folder / tmp).mkdir(exist_ok=True)
+            shell.write_text(f"#!/bin/sh\nTMPDIR='{board.folder / '.'}/{tmp}' exec /bin/sh \"$@\"\n")
+            shell.chmod(0o755)
+            if taken:
+                with connect(board) as connection:
+                    assert Path(connection.folder).parent == board.boards_tmp
+                continue
+            began = time.monotonic()
+            with pytest.raises(GateError, match=r"has a name that is not used: .*/a folder/edge"):
+                connect(board).__enter__()
+            assert time.monotonic() - began < 10
+            assert eventually(lambda: list((board.folder / "a folder").iterdir()) == [])
+    finally:
+        shell.unlink()
+
+
+@needs_sshd
+def test_a_board_that_says_too_much(board: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followed, "MOST_BYTES", 10_000)
+    with (
+        pytest.raises(GateError, match=r"yes on .* said more than 100,000 lines or"),
+        connect(board) as connection,
+    ):
+        connection.lines(["yes", "x" * 100], lambda _: None, seconds=30, silence_s=30)
 
 
 @needs_sshd

@@ -23,6 +23,7 @@ import time
 import traceback
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def under_load(here: Path, python: str, meter: meters.Meter, index: int, job: di
 
 
 def sampled(
-    meter: meters.Meter, every_s: float, seconds: float, over: Any = lambda: False
+    meter: meters.Meter, every_s: float, seconds: float, over: Callable[[], bool] = lambda: False
 ) -> tuple[list[float], list[float], str]:
     """Times in s (monotonic), watts, and why they are none."""
     times: list[float] = []
