@@ -105,6 +105,7 @@ class PlaceRow:
     takes_cpu: bool = False  # whether --cpu changes anything
     takes_mix: bool = False  # whether --mix does
     takes_ssh: bool = False  # and --python and --ssh-config
+    takes_tool: bool = False  # and --benchmark-model
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -154,6 +155,7 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             text="an Android phone, through adb: bytes, latency, memory and energy",
             where="edgedistill.bench.phone:bench",
             address="[SERIAL]",
+            takes_tool=True,
         ),
     }
 )
@@ -179,12 +181,11 @@ def listed() -> str:
     return ", ".join(row.written(name) for name, row in PLACES.items())
 
 
-def bench(request: Request) -> Found:
-    """Measures where the user asked to.
+def check(request: Request) -> PlaceRow:
+    """The row of the place, which takes all that the user gave.
 
     Raises:
-        InputError: there is no such place, or as the place says.
-        GateError: as the place says.
+        InputError: there is no such place, or an option would change nothing there.
     """
     row = row_for(request.on)
     if request.cpu is not None and not row.takes_cpu:
@@ -200,4 +201,18 @@ def bench(request: Request) -> Found:
             raise InputError(
                 f"{option} is of a board over ssh", where=option, fix="say --on ssh:USER@HOST, too"
             )
-    return row.load()(request)
+    if request.benchmark_model is not None and not row.takes_tool:
+        raise InputError(
+            "LiteRT's benchmark_model runs on a phone", where="--benchmark-model", fix="say --on adb, too"
+        )
+    return row
+
+
+def bench(request: Request) -> Found:
+    """Measures where the user asked to.
+
+    Raises:
+        InputError: as ``check``, or as the place says.
+        GateError: as the place says.
+    """
+    return check(request).load()(request)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedistill.bench import pairs
+from edgedistill.bench import pairs, places
 from edgedistill.bench.files import FLOAT32, INT8, split
 from edgedistill.bench.isolation import conditions, words
 from edgedistill.bench.latency import in_turns, split_evenly, summarise
@@ -26,12 +26,13 @@ def versus(request: Request, other: Path) -> Found:
         other: a build's folder, or a model; of two folders, files of the same name meet.
 
     Raises:
-        InputError: there is nothing to compare, or it is asked for on another machine.
+        InputError: there is nothing to compare, it is asked for on another machine, or as ``places.check``.
     """
     if request.on != HERE:
         raise InputError(
             "two builds are compared on this machine", where=f"--on {request.on}", fix="leave it out"
         )
+    places.check(request)
     device, threads = machine(), request.threads_or_default
     rows: list[Measurement] = []
     for pair in _meetings(request.path, other):

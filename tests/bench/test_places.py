@@ -9,6 +9,7 @@ import pytest
 from edgedistill import target
 from edgedistill.bench import places
 from edgedistill.bench.places import PLACES, PlaceRow, Request
+from edgedistill.bench.versus import versus
 from edgedistill.errors import InputError
 
 
@@ -36,6 +37,15 @@ def test_addresses() -> None:
 def test_what_is_refused(on: str, cpu: str | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
         places.bench(Request(Path("nowhere"), on, cpu=cpu))
+
+
+def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    tool = Request(tmp_path, benchmark_model=tmp_path / "benchmark_model")
+    for measured in (places.bench, lambda request: versus(request, tmp_path / "old")):
+        with pytest.raises(InputError, match="LiteRT's benchmark_model runs on a phone"):
+            measured(tool)
+        with pytest.raises(InputError, match="--cpu chooses an emulated processor"):
+            measured(Request(tmp_path, cpu="cortex-a76"))
 
 
 @pytest.mark.parametrize(
