@@ -202,7 +202,7 @@ def bench(request: Request) -> Found:
     """Measures where the user asked to.
 
     Raises:
-        InputError: there is no such place, or as the place says.
+        InputError: as ``row_for``, or as the place says.
         GateError: as the place says.
     """
     return row_for(request).load()(request)

@@ -22,7 +22,7 @@ def steps(graph: Graph, device: Target, threads: int = 1) -> Steps | None:
     """
     runtime = cost.runtime_of(device)
     parts = cost.parts(graph, device, runtime)
-    if parts:
+    if any(part.value > 0 for part in parts):
         model = cost.model_of(device, runtime)
         assert model is not None, "there are parts"
         rows = tuple(

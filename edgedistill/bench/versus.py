@@ -26,7 +26,7 @@ def versus(request: Request, other: Path) -> Found:
         other: a build's folder, or a model; of two folders, files of the same name meet.
 
     Raises:
-        InputError: there is nothing to compare, or it is asked for on another machine.
+        InputError: there is nothing to compare, it is asked for on another machine, or as ``row_for``.
     """
     if request.on != HERE:
         raise InputError(

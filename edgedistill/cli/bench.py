@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from edgedistill.record import Parity
     from edgedistill.runners.cortex_m.mix import Mix
 
+_TIMING = "Timing"
+_ELSEWHERE = "Emulators, boards and phones"
+_HISTORY = "History and limits"
+
 
 def bench(
     path: Annotated[Path, typer.Argument(help="A build's folder, or one model with golden.npz beside it.")],
@@ -29,77 +33,129 @@ def bench(
         typer.Option(
             "--on",
             metavar="WHERE",
-            help="here, emulator, qemu-user, browser, serial:PORT, ssh:USER@HOST, adb and others: see "
-            "`edgedistill list places`.",
+            help="here, emulator, qemu-user, browser, qemu-serial, serial:PORT\\[@BAUD], ssh:USER@HOST[:PORT] "
+            "or adb[:SERIAL]: see `list places`.",
         ),
     ] = "here",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
+    ] = False,
+    quiet: Quiet = False,
+    json_: Json = False,
     runs: Annotated[
         int | None,
         typer.Option(
             "--runs",
             min=1,
-            help="Calls that are timed; a board, at least 5. Not given: as many as the median needs to be "
-            "known to 2 %, 200 to 5,000 within 10 s; 200 where that is not possible.",
+            help="Calls that are timed; a board, at least 5. Not given: 200 to 5,000, until the median is "
+            "known to 2 %, within 10 s; 200 where that is not possible.",
+            rich_help_panel=_TIMING,
         ),
     ] = None,
-    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Calls before, not counted.")] = 20,
+    warmup: Annotated[
+        int, typer.Option("--warmup", min=0, help="Calls before, not counted.", rich_help_panel=_TIMING)
+    ] = 20,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Of the runtime; 1 if not given.")
-    ] = None,
-    cc: Annotated[
-        str, typer.Option("--cc", metavar="PROGRAM", help="Compiles firmware, or for a phone.")
-    ] = "arm-none-eabi-gcc",
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
-    ] = False,
-    cpu: Annotated[
-        str | None,
+        int | None,
         typer.Option(
-            "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
+            "--threads",
+            min=1,
+            help="Of the runtime; if not given the target's, or 1.",
+            rich_help_panel=_TIMING,
         ),
-    ] = None,
-    benchmark_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--benchmark-model", metavar="FILE", help="LiteRT's benchmark_model for Android, run on a phone."
-        ),
-    ] = None,
-    mix: Annotated[
-        bool,
-        typer.Option("--mix", help="Instructions, loads and stores function by function, with emulator."),
-    ] = False,
-    python: Annotated[
-        str | None,
-        typer.Option("--python", metavar="PATH", help="Python on the board with its runtimes; python3."),
-    ] = None,
-    ssh_config: Annotated[
-        Path | None, typer.Option("--ssh-config", metavar="FILE", help="Of ssh, instead of ~/.ssh/config.")
     ] = None,
     compare: Annotated[
         Path | None,
         typer.Option(
             "--compare",
             metavar="OLD",
-            help="Another build or model: both run in mirrored turns here, and the ratio of latency (path to "
-            "OLD; below 1, faster) is given with its interval.",
+            help="Another build or model, in mirrored turns here; below 1, path is faster than OLD.",
+            rich_help_panel=_TIMING,
+        ),
+    ] = None,
+    mix: Annotated[
+        bool,
+        typer.Option(
+            "--mix",
+            help="With emulator: instructions, loads and stores by function.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = False,
+    cpu: Annotated[
+        str | None,
+        typer.Option(
+            "--cpu",
+            metavar="NAME",
+            help="Emulated 64-bit Arm, such as cortex-a76; not the target's.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None,
+    cc: Annotated[
+        str,
+        typer.Option(
+            "--cc",
+            metavar="PROGRAM",
+            help="Compiles firmware, or for a phone.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = "arm-none-eabi-gcc",
+    python: Annotated[
+        str | None,
+        typer.Option(
+            "--python",
+            metavar="PATH",
+            help="With ssh: Python with the runtimes there; python3.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--ssh-config",
+            metavar="FILE",
+            help="With ssh: instead of ~/.ssh/config.",
+            rich_help_panel=_ELSEWHERE,
+        ),
+    ] = None,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark-model",
+            metavar="FILE",
+            help="With adb: LiteRT's benchmark_model for Android.",
+            rich_help_panel=_ELSEWHERE,
         ),
     ] = None,
     history: Annotated[
         Path | None,
-        typer.Option("--history", metavar="FILE", help="Adds the figures to this SQLite file."),
+        typer.Option(
+            "--history",
+            metavar="FILE",
+            help="Adds the figures to this SQLite file.",
+            rich_help_panel=_HISTORY,
+        ),
     ] = None,
     listing: Annotated[
-        bool, typer.Option("--list", help="Shows the history of this build, and measures nothing.")
+        bool,
+        typer.Option(
+            "--list",
+            help="Shows this build's history, and measures nothing.",
+            rich_help_panel=_HISTORY,
+        ),
     ] = False,
     label: Annotated[
-        str, typer.Option("--label", metavar="NAME", help="Names this run in the history.")
+        str,
+        typer.Option(
+            "--label", metavar="NAME", help="Names this run in the history.", rich_help_panel=_HISTORY
+        ),
     ] = "",
     baseline: Annotated[
         str,
         typer.Option(
             "--baseline",
             metavar="NAME",
-            help="Run that relative limits are held against; the last if not given.",
+            help="Run that relative limits are held against; the last that broke none if not given.",
+            rich_help_panel=_HISTORY,
         ),
     ] = "",
     fail_if: Annotated[
@@ -107,14 +163,11 @@ def bench(
         typer.Option(
             "--fail-if",
             metavar="LIMIT",
-            help="Ends with exit code 1 past a limit, several may be given: latency>2ms, energy>3mJ, "
-            "peak_memory>10MB, or against the history, latency>+5%: against the last run that broke no "
-            "limit, same device, runtime, file and threads. Noise alone fails nothing: the low end of the "
-            "95 % interval must be above the limit, or above the baseline's high end by more than the share.",
+            help="Exit code 1 past it, as latency>2ms, or against the history latency>+5%: where the whole "
+            "95 % interval is past. Several may be given.",
+            rich_help_panel=_HISTORY,
         ),
     ] = None,
-    quiet: Quiet = False,
-    json_: Json = False,
 ) -> None:
     """Measures latency, memory and size on this machine, int8 beside float32; or a board's bytes and time."""
     from edgedistill import target as devices

@@ -62,7 +62,7 @@ def _builds(paths: list[Path]) -> dict[str, BuildRecord]:
     from edgedistill import record as records
     from edgedistill.bench.files import RECORD
 
-    folders: dict[Path, None] = {}
+    folders: dict[Path, Path] = {}  # by where they are, however they are written
     for path in paths:
         inside = [path] if (path / RECORD).exists() else sorted(f.parent for f in path.glob(f"*/{RECORD}"))
         if not inside:
@@ -71,10 +71,13 @@ def _builds(paths: list[Path]) -> dict[str, BuildRecord]:
                 where=str(path),
                 fix=f"give a folder with {RECORD}, or one with such folders, such as out/",
             )
-        folders.update(dict.fromkeys(inside))
+        folders.update({folder.resolve(): folder for folder in inside})
     if len(folders) < 2:
         raise InputError("one build has nothing beside it", where=str(paths[0]), fix="give two or more")
-    return {name: records.load(f / RECORD) for name, f in zip(_names(list(folders)), folders, strict=True)}
+    return {
+        name: records.load(f / RECORD)
+        for name, f in zip(_names(list(folders)), folders.values(), strict=True)
+    }
 
 
 def _names(folders: list[Path]) -> list[str]:

@@ -10,7 +10,6 @@ import typer
 from edgedistill.cli.guard import guarded
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 from edgedistill.errors import InputError, writing
-from edgedistill.store import atomic_write
 
 if TYPE_CHECKING:
     from edgedistill.target import Cost
@@ -97,6 +96,8 @@ def new(
 
 
 def _write(path: Path, text: str, force: bool) -> None:
+    from edgedistill.store import atomic_write
+
     if path.exists() and not force:
         raise InputError("the file exists", where=str(path), fix="choose another name, or --force")
     with writing("the target file", path):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 24  # pictures: the page stays small
-_SIDE = 64  # pixels of a picture's longer side, at least where it is enlarged
+_SIDE = 128  # pixels of a picture's longer side, at most
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _uri(image_HWC: NDArray[np.uint8]) -> str:
     from PIL import Image
 
     picture = Image.fromarray(image_HWC[..., 0] if image_HWC.shape[2] == 1 else image_HWC[..., :3])
-    picture.thumbnail((_SIDE * 2, _SIDE * 2))
+    picture.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -27,6 +27,7 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
+_MIDDLE = 0.5  # of a cell's colour: past this its count has the colour's own opposite, with an outline
 _LEAST = 1e-300  # of a scale's span: the logarithm of less may be none
 
 
@@ -353,7 +354,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
             f'height="{cell - 1:.1f}" rx="2" fill-opacity="{strength:.2f}">{tip}</rect>'
         )
         if labelled:
-            tone = "strong" if strength > 0.6 else "weak"
+            tone = f"strong {css}" if strength > _MIDDLE else "weak"
             out.append(_text(f"count {tone}", x + cell / 2, y + cell / 2, str(count), "middle", 'dy=".35em"'))
     if labelled:
         for i, name in enumerate(names):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgedistill import target
-from edgedistill.bench import places, versus
+from edgedistill.bench import places
 from edgedistill.bench.places import PLACES, PlaceRow, Request
+from edgedistill.bench.versus import versus
 from edgedistill.errors import InputError
 
 
@@ -64,7 +65,16 @@ def test_an_option_is_refused_where_it_changes_nothing(option: str) -> None:
 
 def test_a_comparison_refuses_them_too() -> None:
     with pytest.raises(InputError, match="--cpu chooses an emulated processor"):
-        versus.versus(GIVEN["--cpu"][0], Path("b"))
+        versus(GIVEN["--cpu"][0], Path("b"))
+
+
+def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    tool = Request(tmp_path, benchmark_model=tmp_path / "benchmark_model")
+    for measured in (places.bench, lambda request: versus(request, tmp_path / "old")):
+        with pytest.raises(InputError, match="LiteRT's benchmark_model runs on a phone"):
+            measured(tool)
+        with pytest.raises(InputError, match="--cpu chooses an emulated processor"):
+            measured(Request(tmp_path, cpu="cortex-a76"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgedistill import target
@@ -28,6 +30,14 @@ def test_a_device_without_one_is_timed_here() -> None:
     found = steps.steps(GRAPH, phone)
     assert found is not None and (found.unit, found.how) == ("ms", "measured")
     assert all(row.value > 0 and row.float32 is not None for row in found.rows) and found.rows
+
+
+def test_a_prediction_of_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = target.load("nucleo-l4r5zi")
+    parts = [replace(part, value=0.0) for part in cost.parts(GRAPH, board, "c")]
+    monkeypatch.setattr(cost, "parts", lambda *given: tuple(parts))
+    monkeypatch.setattr(steps, "_HERE", ())
+    assert parts and steps.steps(GRAPH, board) is None
 
 
 def test_nothing_can_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ def test_help_is_fast_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\nsys.argv = ['edgedistill', '--help']\nfrom edgedistill.cli import main\n"
         "try:\n    main()\nfinally:\n"
-        "    heavy = {'torch', 'numpy', 'onnx', 'coremltools', 'pydantic'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'numpy', 'onnx', 'coremltools', 'pydantic', 'importlib.metadata',\n"
+        "        'edgedistill.store'} & set(sys.modules)\n"
         "    print('heavy:', sorted(heavy), file=sys.stderr)"
     )
     seconds = []
@@ -34,6 +35,16 @@ def test_help_is_fast_and_loads_nothing_heavy() -> None:
         )
         assert "build" in done.stdout and "heavy: []" in done.stderr
     assert min(seconds) < 0.5
+
+
+def test_the_help_of_bench_names_every_place_as_it_is_written(run: Run) -> None:
+    from edgedistill.bench.places import PLACES
+
+    told = run("bench", "--help").output
+    words = "".join(told.replace("│", "").split())
+    assert all(row.written(name) in words for name, row in PLACES.items())
+    panels = ("Timing", "Emulators, boards and phones", "History and limits")
+    assert all(f"─ {panel} ─" in told for panel in panels)
 
 
 def test_the_package_offers_build_and_recipe() -> None:

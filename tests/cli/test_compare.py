@@ -32,6 +32,7 @@ def test_users_mistakes(run: Run, tmp_path: Path) -> None:
         (("nowhere",), "no finished build here"),
         (("one",), "one build has nothing beside it"),
         (("one/phone", "one/phone"), "one build has nothing beside it"),
+        (("one/phone", str(tmp_path / "one" / "phone")), "one build has nothing beside it"),
     ):
         result = run("compare", *arguments)
         assert result.exit_code == 2 and words in result.stderr, result.stderr

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgedistill.record import Accuracy, BuildRecord, EpochLog
+from edgedistill.report import mistakes
 from edgedistill.report.html import render
 
 HOSTILE = '<script>alert("x")</script>'
@@ -50,6 +51,23 @@ def test_headline_and_tables(record: BuildRecord) -> None:
     assert "12,501,632" in text
     assert "timm:" in text and "distill.temperature" in text
     assert "the teacher is right on 95.2 % of the test images only" in text
+
+
+def test_every_table_has_header_cells_with_a_scope_and_every_picture_words(record: BuildRecord) -> None:
+    wrong = mistakes.worst(
+        np.array([[90, -90], [90, -90]], np.int8),
+        0.1,
+        np.zeros((2, 8, 8, 1), np.uint8),
+        np.array([1, 0]),
+        ("cat", "dog"),
+    )
+    page = render(record, (), wrong)
+    tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert tables and all("<th scope=" in table for table in tables)
+    assert not re.findall(r"<th(?! scope=\"(?:col|row)\")[ >]|<th[^>]*></th>", page)
+    rows = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert all(part.count("<tr>") == part.count('<th scope="row"') for part in rows)
+    assert 'alt="dog, taken for cat"' in page and page.count("<img") == page.count(' alt="') == 1
 
 
 def test_attacks_have_a_row_each(attacked: BuildRecord) -> None:

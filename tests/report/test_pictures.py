@@ -28,7 +28,7 @@ def test_the_page_shows_them_and_says_what_was_tested(record: BuildRecord) -> No
     recipe = {**record.recipe, "data": {"source": "synthetic"}}
     page = render(record.model_copy(update={"recipe": recipe}), made)
     assert page.count('<img src="data:image/png;base64,') == 2 and "&lt;owl&gt;" in page
-    assert "no real image was read" in page and "synthetic images as its teacher does" in page
+    assert "no real one was read" in page and "synthetic images as its teacher does" in page
     tested = render(
         record.model_copy(update={"recipe": {"data": {"source": "synthetic", "test": "t"}}}), made
     )
