@@ -91,8 +91,8 @@ def bench(
             metavar="LIMIT",
             help="Ends with exit code 1 past a limit, several may be given: latency>2ms, energy>3mJ, "
             "peak_memory>10MB, or against the history, latency>+5%: against the last run that broke no "
-            "limit, same device, runtime, file and threads. Noise alone fails nothing: the low end of the 95 % "
-            "interval must be above the limit, or above the baseline's high end by more than the share.",
+            "limit, same device, runtime, file and threads. Noise alone fails nothing: the low end of the "
+            "95 % interval must be above the limit, or above the baseline's high end by more than the share.",
         ),
     ] = None,
     quiet: Quiet = False,
