@@ -20,7 +20,9 @@ def write(path: Path, result: Mapping[str, Any], words: Mapping[str, Path]) -> N
         path: the file; FILE in the command.
         words: what stands in the file instead of a path; inner folders before outer ones.
     """
-    about = {"command": " ".join(sys.argv), "machine": machine(), "versions": versions()}
+    script = Path(sys.argv[0]).resolve()  # `python -m` makes it absolute
+    command = " ".join([f"{script.parent.name}/{script.name}", *sys.argv[1:]])
+    about = {"command": command, "machine": machine(), "versions": versions()}
     text = json.dumps({**about, **result}, indent=1)
     for word, folder in {"FILE": path, **words}.items():
         whole = rf"(?<![\w./-]){re.escape(str(folder))}(?![\w.-])"  # of a path, not within a word

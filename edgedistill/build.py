@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,8 @@ def build(
     recipe = adversarial.resolved(tasks.resolved(recipe, data_sets.task_of(recipe.data.source)))
     robustness.check(recipe.adversarial)
     run = Run(recipe, Store(out / ".cache"), parallel.voice(reporter))
+    for text in choose.unpredictable(given, targets):
+        run.warn(text)
     spec = students.parse(recipe.student.spec)
     mixes.check(recipe.distill)
     phases.check(recipe)
@@ -75,7 +78,7 @@ def build(
         if fresh:
             parallel.once(run.store.clear)
         if limits is not None:
-            sizing = choose.stage(run.within(given), targets, limits, load_data)
+            sizing = parallel.once(choose.stage, run.within(given), targets, limits, load_data)
             run.reporter.note(sizing.reason)
             run = choose.with_student(run, sizing)
             recipe, spec = run.recipe, students.parse(run.recipe.student.spec)
@@ -151,6 +154,7 @@ def _float_accuracy(float_graph: Graph, data: ImageData, report: TeacherReport |
         student_float=top1(net, data.test),
         test_images=len(data.test),
         teacher_ece=report.ece if report else None,
+        teacher_by_class=report.right_by_class if report else (),
         teacher_confidence=report.confidence if report else None,
         student_train=top1(net, train.rows(some)),
         validation_images=len(data.validation),
@@ -258,8 +262,9 @@ def _check_teacher(run: Run, teacher: Teacher, data: ImageData) -> TeacherReport
         with run.store.writing("teacher", name) as folder:
             (folder / "report.json").write_text(json.dumps(asdict(report)))
     else:
-        saved = json.loads((kept / "report.json").read_text())
-        report = TeacherReport(**{**saved, "warnings": tuple(saved["warnings"])})
+        saved: dict[str, Any] = json.loads((kept / "report.json").read_text())
+        listed = {key: tuple(value) for key, value in saved.items() if isinstance(value, list)}
+        report = TeacherReport(**{**saved, **listed})
     return run.tell_teacher(report, "test", tasks.TASKS[data.task].examples)
 
 

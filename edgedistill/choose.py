@@ -10,11 +10,11 @@ from typing import Literal
 
 import edgedistill
 from edgedistill import data as data_sets
-from edgedistill import datafree, launch, tasks
+from edgedistill import datafree, tasks
 from edgedistill import recipe as recipes
 from edgedistill.data.types import ImageData
 from edgedistill.deliver import Run
-from edgedistill.distill import adversarial
+from edgedistill.distill import adversarial, parallel
 from edgedistill.errors import InputError
 from edgedistill.recipe import Recipe
 from edgedistill.sized import Finalist, Sizing
@@ -45,18 +45,26 @@ def wanted(recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.mi
     if recipe.student.spec != "auto" or asked == "none":
         return None
     limits = budget.of(recipe, devices)
-    if launch.size() > 1 and (asked != "auto" or limits.sizes):
-        raise InputError(
-            "a student is chosen in one process",
-            where=f"{launch.size()} processes",
-            fix="run `edgedistill size` first and name the student that it chooses, or give --search none",
-        )
     if asked != "auto":
         check_limited(limits)
         limits.check(devices, missing)
         return limits
     limits = limits.without({limit.name for _, limit, _ in limits.unpredictable(devices, missing)})
     return limits if limits.sizes else None
+
+
+def unpredictable(
+    recipe: Recipe, devices: Sequence[Target], missing: Missing = cost.missing
+) -> tuple[str, ...]:
+    """Limits of the user's that ``wanted`` lets go because nothing predicts them: what is missing."""
+    if recipe.student.spec != "auto" or recipe.sizing.search == "none":
+        return ()
+    limits = budget.of(recipe, devices)
+    return tuple(
+        f"the student is not chosen for the limit of {limit.name}: {words}"
+        for _, limit, words in limits.unpredictable(devices, missing)
+        if not limit.default
+    )
 
 
 def check_limited(limits: Budget) -> None:
@@ -83,12 +91,14 @@ class Problem:
     sides: tuple[int, ...]  # of the input, to search; empty: the data's own
     data: ImageData | None
     teacher: Teacher | None  # None: candidates are not distilled
+    teacher_parameters: int | None = None  # None: unknown, or there is no teacher
 
 
+@parallel.alone()
 def stage(
     run: Run, devices: Sequence[Target], limits: Budget, load: Load, predict: Predict = cost.predict
 ) -> Sizing:
-    """The sizing of a build, kept under the hash of all that decides it.
+    """The sizing of a build, kept under the hash of all that decides it; the work of one process.
 
     Args:
         run: of which the recipe says what to search.
@@ -108,9 +118,11 @@ def stage(
     families = space.families(section.families, tasks.TASKS[task].students)
     scores.check(section.proxy)
     problem = _problem(run, task, families, load)
+    if problem.teacher_parameters:
+        limits = limits.below_teacher(problem.teacher_parameters)
     parts = _parts(recipe, devices, limits, problem)
     history = key("search", parts)[:16]  # more trials or a thorough search go on with the same history
-    parts |= {"sizing": section.model_dump_json()}
+    parts |= {"sizing": section.model_dump_json(), "fields": ",".join(Sizing.model_fields)}
     if problem.teacher is not None:
         parts |= {"teacher": problem.teacher.fingerprint, "distill": recipe.distill.model_dump_json()}
     name = run.stage_key("size", **parts)
@@ -178,6 +190,7 @@ def conclude(
         targets=tuple(device.name for device in judge.devices),
         budget=judge.budget.numbers(),
         defaults=tuple(limit.name for limit in limits if limit.default or limit.memory),
+        teachers=tuple(limit.name for limit in limits if limit.teacher),
         search=kind,
         judged=len(found),
         fitting=len(fitting),
@@ -233,8 +246,10 @@ def _problem(run: Run, task: str, families: tuple[str, ...], load: Load) -> Prob
     data = load(run, None)
     fixed = recipe.data.resolution is not None or task != "image-classification"
     sides = space.sides(data.image_shape, fixed=fixed)
-    teacher = load_teacher(recipe, len(data.labels), data.image_shape) if thorough else None
-    return Problem(families, data.labels, data.image_shape, sides, data, teacher)
+    named = recipe.teacher.spec != "digits" or recipe.data.source == "digits"  # else it is nobody's choice
+    teacher = load_teacher(recipe, len(data.labels), data.image_shape) if thorough or named else None
+    known = teacher.parameters if teacher is not None else None
+    return Problem(families, data.labels, data.image_shape, sides, data, teacher if thorough else None, known)
 
 
 def _ranked(

@@ -19,6 +19,7 @@ from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, sha256_of, size_of
 from edgedistill.bench.machine import machine, versions
 from edgedistill.bench.measure import measure, slower_than_float
 from edgedistill.bench.parity import parity
+from edgedistill.bench.steps import steps
 from edgedistill.bench.summary import summary
 from edgedistill.data import frontend
 from edgedistill.data.types import ImageData
@@ -31,6 +32,7 @@ from edgedistill.export.c import project
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, interpret, serial, verify
 from edgedistill.ir.graph import Graph
+from edgedistill.package import built
 from edgedistill.recipe import Recipe
 from edgedistill.record import (
     Accuracy,
@@ -42,7 +44,7 @@ from edgedistill.record import (
     PlannedFlash,
     Robustness,
 )
-from edgedistill.report import pictures
+from edgedistill.report import mistakes, pictures
 from edgedistill.report.html import render
 from edgedistill.reporter import Reporter
 from edgedistill.runners import aarch64
@@ -168,7 +170,7 @@ def deliver(
             if on_cortex_m:
                 reporter.stage("emulate", f"{device.title} in QEMU")
                 on_device = emulated.on_device(
-                    folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned
+                    folder, device, x, expected, cc=recipe.bench.cc, graph=integer, planned=planned, mix=True
                 )
                 proofs = (*proofs, on_device.parity)
                 measurements = (*measurements, *on_device.measurements)
@@ -176,6 +178,7 @@ def deliver(
                 proofs = (*proofs, emulated.on_64_bit_arm(folder, device, x, expected, integer))
         if device.npu is not None:
             measurements = (*measurements, *npu.on_npu(integer, device, meta, folder))
+        shares = steps(integer, device, recipe.bench.threads)
         run.seconds["bench"] = time.perf_counter() - started
         if slower:
             run.warn(slower)
@@ -185,6 +188,7 @@ def deliver(
         made = BuildRecord(
             edgedistill_version=edgedistill.__version__,
             target=device.name,
+            task=data.task,
             created_utc=records.now_utc(),
             recipe=json.loads(recipe.model_dump_json()),
             recipe_sha256=recipes.sha256(recipe),
@@ -209,11 +213,19 @@ def deliver(
             int16=run.int16[-1] if run.int16 else None,
             sizing=run.sizing,
             guidance=tuple(run.guidance),
+            steps=shares,
         )
         train = data.train
         shown = pictures.strips(train.images_NHWC, train.labels, data.labels) if recipe.data.synthetic else ()
-        (folder / "report.html").write_text(render(made, shown), encoding="utf-8")
+        scores = integer.tensors[integer.outputs[0]].quant
+        assert scores is not None
+        wrong = mistakes.worst(
+            answers, float(scores.scale[0]), data.test.images_NHWC, data.test.labels, data.labels
+        )
+        (folder / "report.html").write_text(render(made, shown, wrong), encoding="utf-8")
         records.save(made, folder / RECORD)
+        for text in built.write(folder, device, recipe):
+            reporter.note(text)
         publish(folder, out / device.name)
     broken = [row for row in proofs if row.broken]
     if broken and not inexact:

@@ -17,8 +17,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class EdgeDistillError(Exception):
@@ -76,6 +78,23 @@ class BudgetError(InputError):
 
 class OutputError(InputError):
     """An output folder that cannot be written."""
+
+
+@contextlib.contextmanager
+def writing(
+    what: str, path: Path, fix: str = "choose a folder that exists, is writable and has room"
+) -> Iterator[None]:
+    """Tells what the system refuses within the block: ``what`` (a file, in words) cannot be written.
+
+    Raises:
+        OutputError: the block ended with an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{what} cannot be written: {error.strerror or error}", where=str(path), fix=fix
+        ) from error
 
 
 class GateError(EdgeDistillError):

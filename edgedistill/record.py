@@ -37,6 +37,7 @@ class Accuracy(_Value):
     student_int8: float | None = None
     test_images: int = 0
     teacher_ece: float | None = None
+    teacher_by_class: tuple[int, ...] = ()  # its right answers among the test images of each class
     teacher_confidence: float | None = None  # its highest probability, mean over the test split
     student_train: float | None = None  # the float student on training examples as they are
     validation_images: int = 0
@@ -79,8 +80,10 @@ class Measurement(_Value):
     """A figure with its provenance."""
 
     # latency, latency_ratio, peak_memory, model_bytes, accuracy, energy; of firmware: instructions,
-    # stack_bytes, ram_bytes, flash_bytes, estimated_latency, estimated_energy; of an accelerator:
-    # npu_cycles, cpu_operators
+    # stack_bytes, ram_bytes, flash_bytes, estimated_latency, estimated_energy, and of its first input's
+    # instructions multiply_accumulates, multiplies, arithmetic, loads, stores, branches,
+    # other_instructions (they add up to all of them), loaded_bytes, stored_bytes; of an accelerator:
+    # npu_cycles, cpu_operators; of a phone: operator_latency
     quantity: str
     value: float | None
     unit: str  # ms, bytes, share, mJ, µJ, instructions, ×
@@ -97,6 +100,25 @@ class Measurement(_Value):
     low: float | None = None  # the 95 % interval of ``value`` in its unit; None: there is none
     high: float | None = None
     isolation: str = ""  # what else shaped the figure: clock, heat, other work, cores
+
+
+class Step(_Value):
+    """What one step takes: one operator, several done as one, or (none) the call around all."""
+
+    ops: tuple[str, ...]
+    kernel: str
+    value: float  # in the unit of ``Steps``
+    float32: float | None = None  # the same operator in float32, where it was timed
+
+
+class Steps(_Value):
+    """The steps of one network in one runtime, in order."""
+
+    rows: tuple[Step, ...]
+    unit: Literal["ms", "instructions"]
+    how: How
+    runtime: str
+    device: str
 
 
 class EpochLog(_Value):
@@ -220,6 +242,7 @@ class BuildRecord(_Value):
     schema_version: int = 1
     edgedistill_version: str
     target: str
+    task: str = "image-classification"  # a row of tasks.TASKS
     created_utc: str
     recipe: dict[str, object]
     recipe_sha256: str
@@ -243,6 +266,7 @@ class BuildRecord(_Value):
     lineage: tuple[Ancestor, ...] = ()  # in their order
     guidance: tuple[str, ...] = ()  # said before training: where teacher and student fit badly
     sizing: Sizing | None = None  # None: the user named the student
+    steps: Steps | None = None  # None: neither known of the device nor timed here
     int16: Int16 | None = None  # None: int8 throughout, and nobody asked for more
 
 

@@ -36,6 +36,7 @@ class DataSection(_Section):
     limit: int | None = Field(None, ge=10)  # at most this many training examples
     # more training images, whose labels are not read: a folder of images, parquet or .npz
     unlabelled: str | None = Field(None, exclude_if=_unset)
+    licence: str | None = Field(None, exclude_if=_unset)  # of the examples, for a package's manifest and card
     group: str | None = None  # sound: how a clip's speaker is found (data.audio.GROUPS); None: nohash
     augment: tuple[str, ...] | None = (
         None  # None: pad-crop and flip; for digits (a mirrored 3 is no 3) translate; for sound see tasks
@@ -85,6 +86,7 @@ class TeacherSection(_Section):
     normalisation: str = "auto"  # auto, imagenet, half, unit, or "m,m,m/s,s,s" on x/255
     resolution: int | None = Field(None, ge=4, le=1024)
     batch: int = Field(250, ge=1)
+    licence: str | None = Field(None, exclude_if=_unset)  # of its weights, for a package's manifest and card
 
 
 class MemberSection(TeacherSection):
@@ -217,6 +219,13 @@ class BenchSection(_Section):
     baseline: bool = Field(False, exclude_if=_is(False))
 
 
+class PackageSection(_Section):
+    """What a build writes for an app or firmware project, as OUT/TARGET/package/NAME."""
+
+    write: bool = True
+    names: tuple[str, ...] | None = None  # rows of `edgedistill list packages`; None: the target's
+
+
 class Recipe(_Section):
     """Everything a build is told; same recipe, same machine: the same bytes."""
 
@@ -234,6 +243,7 @@ class Recipe(_Section):
     quantise: QuantiseSection = QuantiseSection()
     export: ExportSection = ExportSection()
     bench: BenchSection = BenchSection()
+    package: PackageSection = Field(PackageSection(), exclude_if=_is(PackageSection()))
     sizing: SizingSection = Field(SizingSection(), exclude_if=_is(SizingSection()))
     # latency, ram, flash, weights, energy, macs, instructions, accuracy
     budget: dict[str, str] = Field(default_factory=dict)

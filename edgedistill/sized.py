@@ -80,6 +80,7 @@ class Sizing(_Value):
     targets: tuple[str, ...]
     budget: dict[str, float]  # latency in ms, ram and flash in bytes, energy in mJ, macs, accuracy 0..1
     defaults: tuple[str, ...] = ()  # limits that are the target's own
+    teachers: tuple[str, ...] = ()  # limits that the teacher's size sets
     search: Literal["quick", "thorough"]
     judged: int  # candidates
     fitting: int
@@ -93,4 +94,3 @@ class Sizing(_Value):
     teacher_accuracy: float | None = None
     binding: str = ""  # the limit that the chosen one uses most of
     reason: str = ""  # why the chosen one won, a sentence for people
-    guidance: tuple[str, ...] = ()

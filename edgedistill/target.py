@@ -103,6 +103,7 @@ class Target(BaseModel):
     npu: Fact[Npu] | None = None  # that runs the network, and leaves to the processor what it cannot
     threads: Fact[Positive] | None = None  # that a benchmark uses by default; None: 1
     default_runner: Runner = "local"
+    package: str | None = None  # a row of package.PACKAGES; None: by what it runs
     budget: dict[str, str] = Field(default_factory=dict)  # limits where nobody gives any: a choice, no fact
     notes: str = ""
     cost: tuple[Cost, ...] = ()  # written by `edgedistill calibrate`

@@ -7,8 +7,9 @@ import pytest
 from edgedistill import choose, target
 from edgedistill import recipe as recipes
 from edgedistill.deliver import Run
+from edgedistill.distill import parallel
 from edgedistill.errors import BudgetError, InputError
-from edgedistill.recipe import QuantiseSection, Recipe, SizingSection
+from edgedistill.recipe import QuantiseSection, Recipe, SizingSection, TeacherSection
 from edgedistill.reporter import QuietReporter
 from edgedistill.size import size
 from edgedistill.sizing import budget, history, search
@@ -45,6 +46,26 @@ def test_the_chosen_student_keeps_the_budget_and_a_second_call_repeats_nothing(
     monkeypatch.setattr(search, "search", None)
     assert found.chosen.student in (tmp_path / "size.html").read_text(encoding="utf-8")
     assert size(recipe(**LIMITS), tmp_path) == found
+
+
+def test_a_student_is_no_larger_than_its_teacher(tmp_path: Path) -> None:
+    found = size(recipe(ram="100KiB"), tmp_path)
+    assert found.budget["weights"] == 94_642 and found.teachers == ("weights",)
+    assert found.chosen.weight_bytes <= 94_642
+    own = size(recipe(ram="100KiB", weights="200KiB"), tmp_path / "own")
+    assert own.budget["weights"] == 200 * 1024 and own.teachers == ()
+    alone = recipe(ram="6KiB").model_copy(update={"teacher": TeacherSection(spec="none")})
+    assert "weights" not in size(alone, tmp_path / "alone").budget
+
+
+def test_of_several_processes_one_chooses_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that talked to others would fail: there are none."""
+    two = parallel.Team(rank=0, size=2)
+    monkeypatch.setattr(parallel, "_team", two)
+    with pytest.raises(ValueError, match="process group has not been initialized"):
+        parallel.once(str)
+    assert size(recipe(**LIMITS), tmp_path).chosen.misses == ()
+    assert parallel.team() is two
 
 
 def test_an_impossible_budget_ends_at_once(tmp_path: Path) -> None:
@@ -109,6 +130,10 @@ def test_a_build_skips_what_nothing_predicts_and_a_search_that_was_asked_for_doe
     made = Recipe(budget={"latency": "2ms", "flash": "96KiB"})
     found = choose.wanted(made, [device], lambda *_: "nothing is known")
     assert found is not None and set(found.numbers()) == {"flash"}
+    (told,) = choose.unpredictable(made, [device], lambda *_: "nothing is known")
+    assert told == "the student is not chosen for the limit of latency: nothing is known"
+    named = made.model_copy(update={"student": recipes.StudentSection(spec="resnet")})
+    assert choose.unpredictable(named, [device], lambda *_: "nothing is known") == ()
     asked = made.model_copy(update={"sizing": SizingSection(search="quick")})
     with pytest.raises(InputError, match="nothing is known"):
         choose.wanted(asked, [device], lambda *_: "nothing is known")

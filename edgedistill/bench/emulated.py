@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgedistill import record as records
 from edgedistill import target as targets
+from edgedistill.bench import instruction_mix
 from edgedistill.bench.compare import compared
 from edgedistill.bench.files import GOLDEN, GRAPH, RECORD, C
 from edgedistill.errors import InputError
@@ -25,6 +26,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.record import Measurement, Parity, PlannedFlash
 from edgedistill.runners import aarch64, c_here, c_source, cortex_m
+from edgedistill.runners.cortex_m.mix import Mix
 from edgedistill.target import Target
 from edgedistill.units import format_hz
 
@@ -51,6 +53,7 @@ class OnDevice:
 
     parity: Parity
     measurements: tuple[Measurement, ...]
+    mix: Mix | None = None  # what its instructions were, function by function, where it was asked for and ran
 
 
 def start(folder: Path, x: Int8, beside: Executor) -> CAnswers | None:
@@ -99,6 +102,7 @@ def on_device(
     cc: str = cortex_m.CC,
     graph: Graph | None = None,
     planned: PlannedFlash | None = None,
+    mix: bool = False,
 ) -> OnDevice:
     """``folder``/c as firmware on the device's emulator, against the interpreter's ``expected`` [N, ...].
 
@@ -110,6 +114,7 @@ def on_device(
         cc: GCC for Arm.
         graph: with it, a network too large to emulate is told beforehand.
         planned: of flash, with which the linked bytes are compared.
+        mix: adds what the instructions of the first input were.
 
     Raises:
         InputError: the model does not fit the device, or there is none.
@@ -133,12 +138,17 @@ def on_device(
             for name, unit in COUNTED.items()
         )
         idle = Parity(runtime=runtime, artifact=C, family=family, how="not run", note=reason)
-        return OnDevice(idle, rows)
+        uncounted = instruction_mix.rows(reason, runtime, device) if mix else ()
+        return OnDevice(idle, (*rows, *uncounted))
     found = cortex_m.run(folder / C, device, x, cc=cc)
     runtime = f"{runtime}, {found.emulator}"
     parity = proof(runtime, "emulated", x, expected, found.outputs, found.compiler, family)
-    counted = _counted(found, runtime, device, planned)
-    return OnDevice(parity, (*counted, *_estimates(found, runtime, device)))
+    measured = (*_counted(found, runtime, device, planned), *_estimates(found, runtime, device))
+    if not mix:
+        return OnDevice(parity, measured)
+    counts = instruction_mix.count(folder / C, device, x[:1], cc)
+    measured = (*measured, *instruction_mix.rows(counts, runtime, device, graph))
+    return OnDevice(parity, measured, counts if isinstance(counts, Mix) else None)
 
 
 def family_of(folder: Path) -> Family:
@@ -203,10 +213,11 @@ def bench_c(folder: Path, device: Target, *, cc: str = cortex_m.CC, trust: bool 
         raise untrusted(folder / C)
     vectors = c_vectors(folder)
     if not (folder / GRAPH).exists():
-        return on_device(folder, device, vectors.inputs, vectors.outputs, cc=cc)
+        return on_device(folder, device, vectors.inputs, vectors.outputs, cc=cc, mix=True)
     graph = serial.load(folder / GRAPH)
     x, expected = with_random(graph, vectors.inputs, family=family_of(folder))
-    return on_device(folder, device, x, expected, cc=cc, graph=graph, planned=_planned(folder, device))
+    planned = _planned(folder, device)
+    return on_device(folder, device, x, expected, cc=cc, graph=graph, planned=planned, mix=True)
 
 
 def _planned(folder: Path, device: Target) -> PlannedFlash | None:

@@ -20,13 +20,16 @@ def bench(request: Request) -> Found:
     request = _with_device(request)
     device = request.needs_device("raspberry-pi-5")
     if device.default_runner != "cortex-m":
+        if request.mix:
+            fix = "leave it out, or name a microcontroller, such as --target cortex-m4"
+            raise InputError(f"{device.title} is no microcontroller", where="--mix", fix=fix)
         return _arm_linux(request, quick=False)
     if request.cpu is not None:
         fix = f"leave it out; {device.title} has its own emulator"
         raise InputError("--cpu chooses among 64-bit Arms", where="--cpu", fix=fix)
     folder, _ = split(request.path)
     found = emulated.bench_c(folder, device, cc=request.cc, trust=request.trust)
-    return Found(found.measurements, (found.parity,), remedy=emulated.REMEDY)
+    return Found(found.measurements, (found.parity,), remedy=emulated.REMEDY, mix=found.mix)
 
 
 def quick(request: Request) -> Found:

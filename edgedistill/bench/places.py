@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from edgedistill.errors import InputError
 from edgedistill.record import Measurement, Parity
 from edgedistill.target import Target
+
+if TYPE_CHECKING:
+    from edgedistill.runners.cortex_m.mix import Mix
 
 HERE = "here"
 
@@ -37,7 +40,11 @@ class Request:
     cpu: str | None = None
     cc: str = "arm-none-eabi-gcc"
     trust: bool = False
+    benchmark_model: Path | None = None
+    mix: bool = False  # what each function's instructions were
     adaptive: bool = False
+    python: str | None = None  # on the other side of ssh
+    ssh_config: Path | None = None  # instead of ~/.ssh/config
 
     @property
     def address(self) -> str:
@@ -79,6 +86,7 @@ class Found:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     remedy: str = "build again; if it stays so, report the difference"
+    mix: Mix | None = None
 
 
 class Place(Protocol):
@@ -95,6 +103,8 @@ class PlaceRow:
     where: str  # "module:function" of a Place
     address: str = ""  # such as "PORT[@BAUD]"; in brackets throughout: may be left out
     takes_cpu: bool = False  # whether --cpu changes anything
+    takes_mix: bool = False  # whether --mix does
+    takes_ssh: bool = False  # and --python and --ssh-config
 
     def written(self, name: str) -> str:
         """How the user writes it: ``serial:PORT[@BAUD]``, ``adb[:SERIAL]``."""
@@ -118,11 +128,17 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
             text="the target's emulator: instructions, memory and bytes",
             where="edgedistill.bench.emulator:bench",
             takes_cpu=True,
+            takes_mix=True,
         ),
         "qemu-user": PlaceRow(
             text="64-bit Arm in QEMU's user mode: bytes alone",
             where="edgedistill.bench.emulator:quick",
             takes_cpu=True,
+        ),
+        "browser": PlaceRow(
+            text="WebAssembly in a Chromium on this machine: bytes, latency and memory",
+            where="edgedistill.bench.browser:bench",
+            address="[PROGRAM]",
         ),
         "serial": PlaceRow(
             text="a board of yours, over its serial line",
@@ -132,6 +148,17 @@ PLACES: Mapping[str, PlaceRow] = MappingProxyType(
         "qemu-serial": PlaceRow(
             text="an emulated board, over its serial line",
             where="edgedistill.bench.board:emulated",
+        ),
+        "ssh": PlaceRow(
+            text="a Linux board of yours, such as a Raspberry Pi: bytes, latency, memory, energy",
+            where="edgedistill.bench.ssh:bench",
+            address="USER@HOST[:PORT]",
+            takes_ssh=True,
+        ),
+        "adb": PlaceRow(
+            text="an Android phone, through adb: bytes, latency, memory and energy",
+            where="edgedistill.bench.phone:bench",
+            address="[SERIAL]",
         ),
     }
 )
@@ -168,4 +195,14 @@ def bench(request: Request) -> Found:
     if request.cpu is not None and not row.takes_cpu:
         fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_cpu)
         raise InputError("--cpu chooses an emulated processor", where="--cpu", fix=f"say {fix}, too")
+    if request.mix and not row.takes_mix:
+        fix = " or ".join(f"--on {name}" for name, one in PLACES.items() if one.takes_mix)
+        raise InputError(
+            "--mix counts an emulated microcontroller's instructions", where="--mix", fix=f"say {fix}, too"
+        )
+    for option, given in (("--python", request.python), ("--ssh-config", request.ssh_config)):
+        if given is not None and not row.takes_ssh:
+            raise InputError(
+                f"{option} is of a board over ssh", where=option, fix="say --on ssh:USER@HOST, too"
+            )
     return row.load()(request)

@@ -11,10 +11,12 @@ from edgedistill.cli import (
     bench,
     build,
     calibrate,
+    compare,
     compile,
     doctor,
     inspect,
     lists,
+    package,
     schema,
     size,
     targets,
@@ -38,8 +40,10 @@ app.command("size")(guarded(size.size))
 app.command("tune")(guarded(tune.tune))
 app.command("compile")(guarded(compile.compile_))
 app.command("calibrate")(guarded(calibrate.calibrate))
+app.command("package")(guarded(package.package_))
 app.command("verify")(guarded(verify.verify))
 app.command("bench")(guarded(bench.bench))
+app.command("compare")(guarded(compare.compare))
 app.command("inspect")(guarded(inspect.inspect))
 app.command("list")(guarded(lists.list_))
 app.command("schema")(guarded(schema.schema))

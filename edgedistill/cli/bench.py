@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
+from edgedistill.cli.output import Json, Quiet, console, print_functions, print_json, print_table
 from edgedistill.errors import ParityError
 
 if TYPE_CHECKING:
     from edgedistill.bench.places import Found, Request
     from edgedistill.record import Parity
+    from edgedistill.runners.cortex_m.mix import Mix
 
 
 def bench(
@@ -28,8 +29,8 @@ def bench(
         typer.Option(
             "--on",
             metavar="WHERE",
-            help="here; emulator: the target's, instructions and bytes; qemu-user: bytes alone, 64-bit Arm; "
-            "a board, serial:PORT[@BAUD]; qemu-serial, an emulated one.",
+            help="here, emulator, qemu-user, browser, serial:PORT, ssh:USER@HOST, adb and others: see "
+            "`edgedistill list places`.",
         ),
     ] = "here",
     runs: Annotated[
@@ -46,7 +47,7 @@ def bench(
         int | None, typer.Option("--threads", min=1, help="Of the runtime; 1 if not given.")
     ] = None,
     cc: Annotated[
-        str, typer.Option("--cc", metavar="PROGRAM", help="GCC that compiles firmware.")
+        str, typer.Option("--cc", metavar="PROGRAM", help="Compiles firmware, or for a phone.")
     ] = "arm-none-eabi-gcc",
     trust: Annotated[
         bool, typer.Option("--trust", help="Compile and run the folder's C files: you know who wrote them.")
@@ -56,6 +57,23 @@ def bench(
         typer.Option(
             "--cpu", metavar="NAME", help="Emulated 64-bit Arm, such as cortex-a76; not the target's."
         ),
+    ] = None,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark-model", metavar="FILE", help="LiteRT's benchmark_model for Android, run on a phone."
+        ),
+    ] = None,
+    mix: Annotated[
+        bool,
+        typer.Option("--mix", help="Instructions, loads and stores function by function, with emulator."),
+    ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option("--python", metavar="PATH", help="Python on the board with its runtimes; python3."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", metavar="FILE", help="Of ssh, instead of ~/.ssh/config.")
     ] = None,
     compare: Annotated[
         Path | None,
@@ -119,6 +137,10 @@ def bench(
         cpu=cpu,
         cc=cc,
         trust=trust,
+        benchmark_model=benchmark_model,
+        mix=mix,
+        python=python,
+        ssh_config=ssh_config,
     )
     if compare is not None:
         from edgedistill.bench.versus import versus
@@ -127,7 +149,7 @@ def bench(
     else:
         found = places.bench(request)
     sound = not any(parity.broken for parity in found.parity)
-    _print(found, quiet, json_)
+    _print(found, quiet, json_, found.mix if mix else None)
     verdicts = held.judged(build, found.measurements, sound=sound)
     if not (quiet or json_):
         trend.say(verdicts)
@@ -146,13 +168,15 @@ def _where(request: Request, parity: Parity) -> str:
     return str(split(request.path)[0] / parity.artifact)
 
 
-def _print(found: Found, quiet: bool, json_: bool) -> None:
+def _print(found: Found, quiet: bool, json_: bool, mix: Mix | None) -> None:
     """The rows, and what files answered on a device: a comparison for each file."""
     from edgedistill.report.people import figure, interval, parity_words
 
     if json_:
         rows = [m.model_dump(mode="json") for m in found.measurements]
-        print_json({"measurements": rows, "parity": [one.model_dump(mode="json") for one in found.parity]})
+        functions = {} if mix is None else {"functions": [f.as_dict() for f in mix.functions]}
+        parity = [one.model_dump(mode="json") for one in found.parity]
+        print_json({"measurements": rows, "parity": parity, **functions})
     elif not quiet:
         table = [
             (m.quantity, figure(m), interval(m), m.artifact, m.runtime, m.how, m.note)
@@ -160,6 +184,8 @@ def _print(found: Found, quiet: bool, json_: bool) -> None:
         ]
         if table:
             print_table(("quantity", "value", "95 %", "file", "runtime", "how", "note"), table)
+        if mix is not None:
+            print_functions(mix)
         for one in found.parity:
             words = f"{parity_words(one)} (family {one.family}, {one.note})"
             console().print(f"{one.runtime}: {words}", markup=False)

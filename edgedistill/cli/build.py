@@ -64,10 +64,7 @@ def build(
     ] = None,
     seed: choices.Seed = None,
     set_: choices.Set = None,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Gets a folder per target.", rich_help_panel=_RESULT),
-    ] = Path("out"),
+    out: Annotated[Path, choices.out("Gets a folder per target.")] = Path("out"),
     formats: Annotated[
         str | None,
         typer.Option(
@@ -84,12 +81,7 @@ def build(
         ),
     ] = None,
     budget: choices.Budget = None,
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh/--resume", help="Repeat finished stages, or go on from them.", rich_help_panel=_RESULT
-        ),
-    ] = False,
+    fresh: choices.Fresh = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -122,7 +114,9 @@ def build(
     voice = reporter(quiet=quiet, as_json=json_)
     try:
         records = run(chosen, out, fresh=fresh, reporter=voice)
-        findings = limits.check(recipes.budget(chosen), tuple(records.values()))
+        limited_by = recipes.budget(chosen)
+        foretold = limits.predictions(out, chosen.targets) if limited_by else {}
+        findings = limits.check(limited_by, tuple(records.values()), foretold)
         for text in findings.unknown:
             voice.warn(text)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -47,9 +47,7 @@ def calibrate(
 
     device = devices.load(target)
     place = cast("Place", _known("place", on or calibration.place_of(device), ("emulator", "local")))
-    kind = cast(
-        "Runtime", _known("runtime", runtime or cost.runtime_of(device), ("c", "litert", "onnxruntime"))
-    )
+    kind = cast("Runtime", _known("runtime", runtime or cost.runtime_of(device), get_args(devices.Runtime)))
     count = calibration.NETWORKS if networks is None else networks
     calibration.check(device, place, kind, count)
     path = cost_file.place(target, out)

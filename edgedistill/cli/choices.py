@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgedistill.errors import InputError
+from edgedistill.units import LIMITS
 
 if TYPE_CHECKING:
     from edgedistill.recipe import Recipe
 
 DATA = "What it learns from"
 TRAINING = "Training"
+SEARCH = "Search"
 RESULT = "Result"
 
 Target = Annotated[
@@ -85,6 +87,19 @@ Set = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh/--resume", help="Forget what is done, or go on from it.", rich_help_panel=RESULT),
+]
+
+
+def out(gets: str) -> Any:
+    """The option ``--out`` of a command: what the folder gets."""
+    return typer.Option("--out", "-o", metavar="DIR", help=gets, rich_help_panel=RESULT)
+
+
+_CHOOSING = frozenset(f"budget.{name}" for name in LIMITS if name != "accuracy")
+"""Limits that a student is chosen for."""
 
 
 def chosen(
@@ -105,6 +120,9 @@ def chosen(
 
     if recipe is None and not {"teacher.spec", "data.source"} & overrides.keys():
         recipe = recipes.example()
+        search = overrides.get("sizing.search", "none" if _CHOOSING.isdisjoint(overrides) else "auto")
+        if search != "none":  # the example's student is not the user's
+            overrides = {"student.spec": "auto", **overrides}
     result = recipes.resolve(recipe, overrides)
     for name in result.targets:
         devices.load(name)  # a wrong name is told before torch is imported, which takes seconds

@@ -91,6 +91,7 @@ def _checks(out: Path) -> Iterator[Check]:
         yield Check(f"runtime {name}", "good" if row.can_run_here else "note", words)
     yield from _firmware()
     yield _arm_linux()
+    yield _ssh()
     reason = reason_not_measurable()
     yield Check("energy", "note" if reason else "good", reason or "the meter can be read")
     yield _accelerator()
@@ -99,7 +100,7 @@ def _checks(out: Path) -> Iterator[Check]:
 
 def _firmware() -> Iterator[Check]:
     """What compiles and runs models in C, and what compiles for an accelerator."""
-    from edgedistill.runners import aarch64, c_here, cortex_m, vela
+    from edgedistill.runners import aarch64, adb, browser, c_here, cortex_m, vela
 
     reason = c_here.reason_not_runnable()
     yield Check("C compiler", "missing" if reason else "good", reason or f"{c_here.compiler()}")
@@ -110,10 +111,29 @@ def _firmware() -> Iterator[Check]:
     for program, (reason, what) in wanted.items():
         detail = f"{reason}; only needed for emulated {what}" if reason else "found"
         yield Check(program, "missing" if reason else "good", detail)
+    reason = adb.reason_not_runnable()
+    detail = f"{reason}; only needed for bench --on adb" if reason else "found"
+    yield Check("adb", "missing" if reason else "good", detail)
+    reason = browser.missing()
+    detail = f"{reason}; only needed for bench --on browser" if reason else "found"
+    yield Check("browser", "missing" if reason else "good", detail)
+    yield _plugin()
     reason = vela.reason_not_runnable()
     yield Check(
         "vela", "missing" if reason else "good", f"{reason}; only needed for Ethos-U" if reason else "found"
     )
+
+
+def _plugin() -> Check:
+    """What tells instructions of emulated microcontrollers apart."""
+    from edgedistill.runners import cortex_m
+    from edgedistill.runners.cortex_m import mix
+
+    reason = cortex_m.missing(cortex_m.CC) or cortex_m.missing(cortex_m.QEMU) or mix.missing(cortex_m.CC)
+    if reason is not None:
+        detail = f"{reason}; only needed for loads, stores and products of emulated microcontrollers"
+        return Check("instruction mix", "missing", detail)
+    return Check("instruction mix", "good", "QEMU takes plugins, and this machine's compiler makes them")
 
 
 def _arm_linux() -> Check:
@@ -128,6 +148,15 @@ def _arm_linux() -> Check:
         detail = "its files come with the first bench --on emulator (about 110 MB, apt and pip)"
         return Check("emulated Arm Linux", "note", detail)
     return Check("emulated Arm Linux", "good", f"{len(cached.packages)} packages in {cached.folder}")
+
+
+def _ssh() -> Check:
+    """What reaches a Linux board."""
+    from edgedistill.runners import openssh
+
+    reason = openssh.reason_not_runnable()
+    detail = f"{reason}; only needed for bench --on ssh:USER@HOST" if reason else "found"
+    return Check("ssh", "missing" if reason else "good", detail)
 
 
 def _version(name: str) -> str | None:

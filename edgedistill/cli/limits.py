@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from edgedistill.errors import GateError
 from edgedistill.record import BuildRecord
+from edgedistill.sized import Prediction
 from edgedistill.sizing.budget import amount
 
 
@@ -24,24 +27,51 @@ class Findings:
             raise GateError("; ".join(self.missed), where="budget", fix=fix)
 
 
-def check(budget: Mapping[str, float], records: Sequence[BuildRecord]) -> Findings:
+def predictions(out: Path, names: Sequence[str]) -> dict[str, tuple[Prediction, ...]]:
+    """What finished students will take, by the device's name, of devices that this machine is not like.
+
+    Args:
+        out: of a build.
+        names: of its targets, or their files.
+    """
+    from edgedistill import target as targets
+    from edgedistill.bench.files import GRAPH
+    from edgedistill.ir import serial
+    from edgedistill.sizing import cost, measure
+
+    found = {}
+    for device in map(targets.load, names):
+        graph = out / device.name / GRAPH
+        if device.default_runner == "local" and measure.other_machine(device) and graph.exists():
+            found[device.name] = cost.predict(serial.load(graph), device, cost.runtime_of(device))
+    return found
+
+
+def check(
+    budget: Mapping[str, float],
+    records: Sequence[BuildRecord],
+    predicted: Mapping[str, Sequence[Prediction]] = MappingProxyType({}),
+) -> Findings:
     """Every limit against every record.
 
-    Latency and energy are this machine's, as the record says; a microcontroller's are the estimates
-    of its firmware on the emulator.
+    Latency, energy and instructions of a device that is not like this machine are ``predicted``, and the
+    upper end of the band counts; where nothing predicts latency or energy they are this machine's, as the
+    record says. A microcontroller's are the estimates of its firmware on the emulator.
     """
     missed, unknown = [], []
     for record in records:
+        ends = {row.quantity: row.high for row in predicted.get(record.target, ())}
         for name, limit in budget.items():
-            value = _figure(record, name)
+            value = ends.get(name) if name in ends else _figure(record, name)
             if value is None:
                 unknown.append(
                     f"{record.target}: no figure of {name} was measured, so its limit was not checked"
                 )
             elif value < limit if name == "accuracy" else value > limit:
                 word = "below" if name == "accuracy" else "above"
+                how = "predicted " if name in ends else ""
                 missed.append(
-                    f"{record.target}: {name} {amount(name, value)} is {word} {amount(name, limit)}"
+                    f"{record.target}: {how}{name} {amount(name, value)} is {word} {amount(name, limit)}"
                 )
     return Findings(tuple(missed), tuple(unknown))
 

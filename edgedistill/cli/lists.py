@@ -19,7 +19,7 @@ def list_(
         str,
         typer.Argument(
             help="teachers, families, students, losses, searches, syntheses, exporters, readers, "
-            "runners, places or tasks."
+            "runners, places, packages or tasks."
         ),
     ],
     quiet: Quiet = False,
@@ -131,6 +131,16 @@ def _tasks() -> Rows:
     return (("name", "what it is", "metric", "students", "losses"), *rows)
 
 
+def _packages() -> Rows:
+    from edgedistill.package import PACKAGES
+
+    rows = (
+        (name, row.text, " or ".join(row.formats) or "any", "yes" if row.exists else "not yet")
+        for name, row in PACKAGES.items()
+    )
+    return (("--for", "what it is", "needs", "written by this version"), *rows)
+
+
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "teachers": _teachers,
     "families": _families,
@@ -142,5 +152,6 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "readers": _readers,
     "runners": _runners,
     "places": _places,
+    "packages": _packages,
     "tasks": _tasks,
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edgedistill.record import Parity
     from edgedistill.reporter import Reporter
+    from edgedistill.runners.cortex_m.mix import Mix
 
 Json = Annotated[bool, typer.Option("--json", help="Result as JSON; progress as JSON lines on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]
@@ -40,6 +41,28 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def print_functions(mix: Mix) -> None:
+    """What the instructions of every function were, and of all: rounded, so that a line has room for them."""
+    from edgedistill.units import format_count
+
+    rows = [f.as_dict() for f in (*mix.functions, mix.whole)]
+    table = [tuple(n if isinstance(n, str) else format_count(n) for n in row.values()) for row in rows]
+    heads = (
+        "function",
+        "all",
+        "mul-add",
+        "mul",
+        "arith",
+        "load",
+        "store",
+        "branch",
+        "other",
+        "read B",
+        "written B",
+    )
+    print_table(heads, table, title="instructions of one inference, and the bytes they move")
 
 
 def print_parity(rows: Sequence[Parity]) -> None:

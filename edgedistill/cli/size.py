@@ -14,7 +14,6 @@ from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 if TYPE_CHECKING:
     from edgedistill.sized import Candidate, Sizing
 
-_SEARCH = "Search"
 _ROWS = 10  # of the front; --json has more
 
 
@@ -31,7 +30,7 @@ def size(
             "--search",
             metavar="HOW",
             help="quick: judged untrained; thorough: the best are distilled for a short while.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     family: Annotated[
@@ -40,31 +39,19 @@ def size(
             "--family",
             metavar="NAME[,NAME]",
             help="Student families to search; the task's if not given.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", "-n", metavar="N", help="Candidates to judge.", rich_help_panel=_SEARCH),
+        typer.Option(
+            "--trials", "-n", metavar="N", help="Candidates to judge.", rich_help_panel=choices.SEARCH
+        ),
     ] = None,
     seed: choices.Seed = None,
     set_: choices.Set = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Keeps the search; the same call goes on.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = Path("out"),
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh/--resume", help="Forget earlier searches, or go on from them.", rich_help_panel=_SEARCH
-        ),
-    ] = False,
+    out: Annotated[Path, choices.out("Keeps the search; the same call goes on.")] = Path("out"),
+    fresh: choices.Fresh = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -97,7 +84,11 @@ def size(
     if json_:
         print_json(found.model_dump(mode="json"))
     elif not quiet:
-        _show(found, out / PAGE, _command(found, out, recipe, teacher, data))
+        flags: list[tuple[str, object]] = [("--target", ",".join(chosen.targets)), ("--recipe", recipe)]
+        flags += [("--teacher", teacher), ("--data", data), ("--seed", seed)]
+        flags += [("--set", text) for text in set_ or () if not text.strip().startswith("sizing.")]
+        flags += [("--budget", ",".join(f"{name}={text}" for name, text in limits.items()) or None)]
+        _show(found, out / PAGE, _command(found, out, flags, trust=bool(trust)))
 
 
 def _kind(search: str | None) -> str | None:
@@ -122,10 +113,11 @@ def _show(found: Sizing, page: Path, command: str) -> None:
             to.print(line, markup=False, soft_wrap=True)
     if found.finalists:
         _finalists(found)
+    trained = "finalists alone were" if found.finalists else "nothing was"
     for line in (
         found.reason,
         f"{found.judged:,} candidates judged in {found.seconds:.0f} s, ranked by {found.proxy}",
-        "nothing was trained: memory and MACs are exact, what is called predicted is a model's",
+        f"{trained} trained: memory and MACs are exact, what is called predicted is a model's",
         f"pictures, limits and finalists: {page}",
         "build with:",
         f"  {command}",
@@ -166,12 +158,12 @@ def _finalists(found: Sizing) -> None:
     print_table(("finalist", "validation", "epochs", "images", "time"), rows)
 
 
-def _command(found: Sizing, out: Path, recipe: Path | None, teacher: str | None, data: str | None) -> str:
-    """How the chosen student is built with what the search was told."""
+def _command(found: Sizing, out: Path, flags: Sequence[tuple[str, object]], *, trust: bool) -> str:
+    """How the chosen student is built with what the search was told (None: it was not)."""
     import shlex
 
-    parts = ["edgedistill", "build", "--target", ",".join(found.targets), "--student", found.chosen.student]
-    parts += ["--recipe", str(recipe), "--search", "none"] if recipe else []
-    parts += ["--teacher", teacher] if teacher else []
-    parts += ["--data", data] if data else []
-    return shlex.join([*parts, "--out", str(out)])
+    parts = ["edgedistill", "build", "--student", found.chosen.student]
+    for flag, value in flags:
+        parts += [] if value is None else [flag, str(value)]
+        parts += ["--search", "none"] if flag == "--recipe" and value is not None else []
+    return shlex.join([*parts, *(["--trust"] if trust else []), "--out", str(out)])

@@ -9,7 +9,8 @@ import typer
 
 from edgedistill.cli.guard import guarded
 from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
-from edgedistill.errors import InputError, OutputError
+from edgedistill.errors import InputError, writing
+from edgedistill.store import atomic_write
 
 if TYPE_CHECKING:
     from edgedistill.target import Cost
@@ -98,14 +99,8 @@ def new(
 def _write(path: Path, text: str, force: bool) -> None:
     if path.exists() and not force:
         raise InputError("the file exists", where=str(path), fix="choose another name, or --force")
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"the file cannot be written: {error.strerror}",
-            where=str(path),
-            fix="choose a folder that exists and is writable",
-        ) from error
+    with writing("the target file", path):
+        atomic_write(path, text.encode())
 
 
 def _model(cost: Cost) -> str:

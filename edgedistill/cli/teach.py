@@ -59,20 +59,8 @@ def teach(
     ] = None,
     seed: choices.Seed = None,
     set_: choices.Set = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Gets teacher.safetensors, card.md, teacher.json.",
-            rich_help_panel=choices.RESULT,
-        ),
-    ] = Path("teacher"),
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh/--resume", help="Train again, or go on.", rich_help_panel=choices.RESULT),
-    ] = False,
+    out: Annotated[Path, choices.out("Gets teacher.safetensors, card.md, teacher.json.")] = Path("teacher"),
+    fresh: choices.Fresh = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:

@@ -13,8 +13,6 @@ from edgedistill.cli.output import Json, Quiet, console, print_json, print_table
 if TYPE_CHECKING:
     from edgedistill.evidence import Evidence
 
-_SEARCH = "Search"
-
 
 def tune(
     target: choices.Target = None,
@@ -28,7 +26,7 @@ def tune(
     trials: Annotated[
         int,
         typer.Option(
-            "--trials", "-n", metavar="N", help="In all, the default first.", rich_help_panel=_SEARCH
+            "--trials", "-n", metavar="N", help="In all, the default first.", rich_help_panel=choices.SEARCH
         ),
     ] = 20,
     timeout: Annotated[
@@ -37,19 +35,22 @@ def tune(
             "--timeout",
             metavar="TIME",
             help="As 45min or 2h: no trial begins after it.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            "--epochs", metavar="N", help="Of a trial; a third of the recipe's.", rich_help_panel=_SEARCH
+            "--epochs",
+            metavar="N",
+            help="Of a trial; a third of the recipe's.",
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
     share: Annotated[
         str,
         typer.Option(
-            "--share", metavar="S", help="Of the training examples, as 25%.", rich_help_panel=_SEARCH
+            "--share", metavar="S", help="Of the training examples, as 25%.", rich_help_panel=choices.SEARCH
         ),
     ] = "100%",
     search: Annotated[
@@ -58,27 +59,11 @@ def tune(
             "--search",
             metavar="NAME[,NAME]",
             help="What varies: temperature, alpha, lr, weight-decay, augment; also batch, ema, views.",
-            rich_help_panel=_SEARCH,
+            rich_help_panel=choices.SEARCH,
         ),
     ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Gets recipe.toml, tuning.json, tuning.html.",
-            rich_help_panel=choices.RESULT,
-        ),
-    ] = Path("tuned"),
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh/--resume",
-            help="Forget earlier trials, or go on from them.",
-            rich_help_panel=choices.RESULT,
-        ),
-    ] = False,
+    out: Annotated[Path, choices.out("Gets recipe.toml, tuning.json, tuning.html.")] = Path("tuned"),
+    fresh: choices.Fresh = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:

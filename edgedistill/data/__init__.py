@@ -89,7 +89,9 @@ def load(
     source = _read(section.source, trust, section.group)
     if section.test is not None:
         source = _with_test(source, _read(section.test, trust, section.group), section.test)
-    options = section.model_dump(exclude={"augment", "source", "test", "unlabelled"}, exclude_none=True)
+    options = section.model_dump(
+        exclude={"augment", "source", "test", "unlabelled", "licence"}, exclude_none=True
+    )
     drawn = None if source.sound and section.limit is None else seed  # speakers are divided without a seed
     key_text = json.dumps([prepare.FORMAT, source.identity, source.labels, options, drawn], sort_keys=True)
     key = hashlib.sha256(key_text.encode()).hexdigest()[:32]

@@ -128,7 +128,7 @@ def decode(item: Item) -> Clip | str:
     mono = _middle(samples, rate).mean(axis=1) if mixed else _middle(samples, rate)[:, 0].astype(np.float64)
     if rate != RATE_HZ:
         mono = _resampled(mono, rate)
-    second = np.rint(_padded(_middle(mono, SAMPLES))).clip(-32768, 32767).astype(np.int16)
+    second = _whole(_padded(_middle(mono, SAMPLES))).clip(-32768, 32767).astype(np.int16)
     digest = hashlib.blake2b(second.tobytes(), digest_size=16).digest()
     return Clip(name, second, digest, mixed=mixed, resampled=rate != RATE_HZ, cut=cut)
 
@@ -184,6 +184,14 @@ def _resampled(mono: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     common = math.gcd(rate, RATE_HZ)
     resampled: NDArray[np.float64] = resample_poly(mono, RATE_HZ // common, rate // common)
     return resampled
+
+
+def _whole(mono: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half to even, where what is a half but for the last bits of a sum counts as one.
+
+    Ramps of sound resample to exact halves; which side of them a sum falls on is its order's accident.
+    """
+    return np.rint(np.rint(mono * 2.0**24) / 2.0**24)
 
 
 def _middle(samples: NDArray[Any], count: int) -> NDArray[Any]:

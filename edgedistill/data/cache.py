@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgedistill import errors
 from edgedistill.data.types import ImageData, Split
-from edgedistill.errors import OutputError
 from edgedistill.mapped import new_array
 
 FORMAT = 1  # raised when the stored layout or the decoding changes, so that older folders are not read
@@ -62,30 +62,19 @@ def _optional(path: Path) -> NDArray[Any] | None:
 @contextmanager
 def writing(folder: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``folder`` at the end; gone when something fails."""
-    try:
+    with errors.writing("the cache", folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-    except OSError as cause:
-        raise OutputError(
-            f"the cache cannot be written: {cause.strerror or cause}",
-            where=str(folder.parent),
-            fix="choose a folder that you may write to",
-        ) from cause
     try:
-        yield temporary
-        if folder.exists():  # damaged (load said so), or another process was faster with the same bytes
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.replace(temporary, folder)
-        except OSError:
-            if load(folder) is None:
-                raise
-    except OSError as cause:
-        raise OutputError(
-            f"the cache cannot be written: {cause.strerror or cause}",
-            where=str(folder),
-            fix="free space on the disk, or choose another folder",
-        ) from cause
+        with errors.writing("the cache", folder):
+            yield temporary
+            if folder.exists():  # damaged (load said so), or another process was faster with the same bytes
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.replace(temporary, folder)
+            except OSError:
+                if load(folder) is None:
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

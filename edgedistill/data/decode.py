@@ -202,10 +202,12 @@ def _pixels(payload: Payload, geometry: Geometry) -> NDArray[np.uint8]:
     if image.size != (geometry.width, geometry.height):
         zoom = min(image.width / geometry.width, image.height / geometry.height)
         crop_w, crop_h = zoom * geometry.width, zoom * geometry.height
-        left, top = (image.width - crop_w) / 2, (image.height - crop_h) / 2
-        image = image.resize(
-            (geometry.width, geometry.height),
-            Image.Resampling.BILINEAR,
-            box=(left, top, min(left + crop_w, image.width), min(top + crop_h, image.height)),
-        )
+        left, top = max((image.width - crop_w) / 2, 0.0), max((image.height - crop_h) / 2, 0.0)
+        right, bottom = min(left + crop_w, image.width), min(top + crop_h, image.height)
+        # one pass each: which of the two comes first in a single call depends on Pillow's version
+        for size, box in (
+            ((geometry.width, image.height), (left, 0, right, image.height)),
+            ((geometry.width, geometry.height), (0, top, geometry.width, bottom)),
+        ):
+            image = image.resize(size, Image.Resampling.BILINEAR, box=box)
     return np.asarray(image, dtype=np.uint8).reshape(geometry.height, geometry.width, geometry.channels)

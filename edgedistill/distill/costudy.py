@@ -17,7 +17,7 @@ from edgedistill.teachers.gradients import Network
 from edgedistill.teachers.module import torch_inside
 from edgedistill.teachers.types import Answers, Teacher
 
-_TEACHERS_ALPHA = 0.5  # Kim et al. 2019, section 3.3: labels and softened answers weigh the same
+_TEACHERS_ALPHA = 0.5  # labels and softened answers weigh the same: our choice
 
 
 class CoStudy(LossMix):

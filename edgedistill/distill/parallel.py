@@ -159,6 +159,17 @@ def led(block: contextlib.AbstractContextManager[T]) -> contextlib.AbstractConte
 
 
 @contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """This process computes the block, or the decorated function, by itself; the others wait in ``once``."""
+    global _team
+    before, _team = _team, Team(device=_team.device)
+    try:
+        yield
+    finally:
+        _team = before
+
+
+@contextlib.contextmanager
 def leader_first() -> Iterator[None]:
     """Process 0 runs the block (or the decorated function), then the others find what it has kept.
 

@@ -22,7 +22,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from edgedistill.errors import OutputError, UnsupportedOpError
+from edgedistill.errors import OutputError, UnsupportedOpError, writing
 from edgedistill.export import NO_INT16, exportable
 from edgedistill.export.coreml_check import check, evaluate
 from edgedistill.export.coreml_printer import PROBABILITIES, import_coremltools, mil_name, program, quiet
@@ -68,15 +68,9 @@ def write(graph: Graph, meta: Metadata, path: Path) -> None:
             skip_model_load=True,
         )
         _describe(model, graph, meta)
-        try:
+        with writing("the Core ML model", path):
             model.save(str(path))
             _make_reproducible(path, ct)
-        except OSError as e:
-            raise OutputError(
-                f"the Core ML model cannot be written: {e.strerror}",
-                where=str(path),
-                fix="choose a folder that exists and is writable",
-            ) from e
 
 
 def _describe(model: Any, graph: Graph, meta: Metadata) -> None:

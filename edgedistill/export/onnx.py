@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from edgedistill.errors import OutputError, UnsupportedOpError
+from edgedistill.errors import UnsupportedOpError, writing
 from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.ir.graph import Graph
 
@@ -74,14 +74,8 @@ def write(graph: Graph, meta: Metadata, path: Path, form: Form = "qlinear") -> N
         OutputError: the file cannot be written.
     """
     content = to_bytes(graph, meta, form)
-    try:
+    with writing("the ONNX file", path):
         path.write_bytes(content)
-    except OSError as e:
-        raise OutputError(
-            f"the ONNX file cannot be written: {e.strerror}",
-            where=str(path),
-            fix="choose a folder that exists and is writable",
-        ) from e
 
 
 def properties(graph: Graph, meta: Metadata, form: Form) -> dict[str, str]:

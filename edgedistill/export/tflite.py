@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgedistill.errors import OutputError
+from edgedistill.errors import writing
 from edgedistill.export.metadata import Metadata, remarks
 from edgedistill.export.tflite_functions import print_table
 from edgedistill.export.tflite_int16 import print_int16
@@ -57,15 +57,9 @@ def write(graph: Graph, meta: Metadata, path: Path, *, io: Io = "int8") -> None:
         OutputError: the file cannot be written.
     """
     data = to_bytes(graph, meta, io=io)
-    try:
+    with writing("the TFLite file", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {len(data):,} bytes: {error.strerror}",
-            where=str(path),
-            fix="choose a folder that exists, is writable and has room",
-        ) from error
 
 
 def _provenance(graph: Graph, meta: Metadata) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.errors import InputError, OutputError
+from edgedistill.errors import InputError, writing
 from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family, run_batched
 
@@ -50,22 +50,15 @@ def save(vectors: Golden, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    try:
-        with open(path, "wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                inputs=vectors.inputs,
-                outputs=vectors.outputs,
-                layers=np.array(list(vectors.checksums), dtype=np.str_),
-                crc32=np.array(list(vectors.checksums.values()), np.uint32),
-            )
-    except OSError as error:
-        raise OutputError(
-            f"the golden vectors cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="choose a folder that exists, is writable and has room",
-        ) from error
+    with writing("the golden vectors", path), open(path, "wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            inputs=vectors.inputs,
+            outputs=vectors.outputs,
+            layers=np.array(list(vectors.checksums), dtype=np.str_),
+            crc32=np.array(list(vectors.checksums.values()), np.uint32),
+        )
 
 
 def load(path: Path) -> Golden:

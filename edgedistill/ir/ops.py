@@ -119,6 +119,12 @@ Attrs: TypeAlias = (
     Conv2D | DepthwiseConv2D | FullyConnected | Add | Mul | MaxPool2D | Concat | Reshape | Table | Quantize
 )
 
+
+def is_constant(attrs: Attrs) -> bool:
+    """Whether an operator's weights are arithmetic, not learned."""
+    return isinstance(attrs, DepthwiseConv2D) and attrs.constant
+
+
 OPS: Mapping[str, type[Attrs]] = {
     cls.kind: cls
     for cls in (

@@ -94,7 +94,7 @@ def network_bytes(graph: Graph) -> int:
     found: dict[str, int] = {}
     for op in graph.ops:
         weighted = isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected)
-        if weighted and not getattr(op.attrs, "constant", False):
+        if weighted and not ops.is_constant(op.attrs):
             kernel = graph.tensors[op.inputs[1]]
             assert kernel.quant is not None
             scale = kernel.quant.scale
@@ -109,7 +109,7 @@ def parameters(graph: Graph) -> int:
     learned: set[str] = set()
     for op in graph.ops:
         weighted = isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D | ops.FullyConnected)
-        if weighted and not getattr(op.attrs, "constant", False):
+        if weighted and not ops.is_constant(op.attrs):
             learned.update(op.inputs[1:])
     return sum(math.prod(graph.tensors[name].shape) for name in learned)
 

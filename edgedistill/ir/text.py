@@ -82,7 +82,7 @@ def _how(graph: Graph, op: Op) -> str:
     act = getattr(op.attrs, "act", "none")
     if act != "none":
         parts.append(act)
-    if getattr(op.attrs, "constant", False):
+    if ops.is_constant(op.attrs):
         parts.append("constant")
     return " ".join(parts)
 

@@ -91,7 +91,7 @@ class GraphNet(nn.Module):
         self.outputs = nn.ModuleDict({f"{key(op.name)}/y": nn.Identity() for op in graph.ops})
         for op in graph.ops:
             if isinstance(op.attrs, WEIGHTED):
-                learned = not getattr(op.attrs, "constant", False)
+                learned = not ops.is_constant(op.attrs)
                 for part, name in zip("wb", op.inputs[1:], strict=True):
                     data = torch.from_numpy(np.array(graph.tensors[name].data, np.float32))
                     if part == "w" and data.ndim == 4:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgedistill.ir import ops
 from edgedistill.ir.graph import Graph, Op, QParams
 from edgedistill.quant import ranges
 from edgedistill.quant.execute import WEIGHTED, GraphNet, key, roomy, whole_bias
@@ -93,7 +94,7 @@ class LearnedGraphNet(GraphNet):
             if "relu6" in acts:
                 self._largest[slot] = float(ranges.qparams_of(0.0, 6.0, "relu6").scale[0])
         for op in graph.ops:
-            if isinstance(op.attrs, WEIGHTED) and not getattr(op.attrs, "constant", False):
+            if isinstance(op.attrs, WEIGHTED) and not ops.is_constant(op.attrs):
                 self.steps[_slot(op.name)] = nn.Parameter(super()._whole(op, torch.ones(1))[2])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgedistill.record import BuildRecord, Measurement, Parity
-from edgedistill.report import attacks, flash, int16, memory, pareto, people, svg
+from edgedistill.report import attacks, classes, flash, int16, memory, pareto, people, steps, svg
 from edgedistill.report.guidance import guidance
+from edgedistill.report.mistakes import Mistake
 from edgedistill.report.pictures import Strip
 from edgedistill.report.template import template
 
@@ -33,8 +34,15 @@ class Card:
     tone: str = "plain"
 
 
-def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
-    """The page as HTML text: no script, no request to any network. ``strips``: synthetic training images."""
+def render(record: BuildRecord, strips: Sequence[Strip] = (), mistakes: Sequence[Mistake] = ()) -> str:
+    """The page as HTML text: no script, no request to any network.
+
+    Args:
+        record: of the build.
+        strips: synthetic training images.
+        mistakes: test images that the student answers wrongly.
+    """
+    by_class = classes.rows(record)
     return template("report.html.j2").render(
         r=record,
         title=f"{record.target} — edgedistill",
@@ -55,15 +63,21 @@ def render(record: BuildRecord, strips: Sequence[Strip] = ()) -> str:
         ),
         confusion_chart=svg.confusion(record.confusion, record.labels),
         pairs=_confused_pairs(record),
+        classes=classes.shown(by_class),
+        class_count=len(by_class),
+        mistakes=mistakes,
+        steps=steps.rows(record.steps),
+        steps_sentence=steps.sentence(record.steps),
         memory_chart=memory.picture(
             record.graph.arena, record.graph.arena_bytes, record.graph.arena_lower_bound_bytes or 0
         ),
         flash=tuple(flash.sentences(record)),
         int16=int16.sentences(record),
-        recipe=tuple(_flatten(record.recipe)),
+        recipe=tuple(flattened(record.recipe)),
         percentiles=_percentiles,
         quantity=_quantity,
         verdict=_verdict,
+        examples=people.examples(record),
         people=people,
     )
 
@@ -103,7 +117,8 @@ def _imagined(record: BuildRecord) -> bool:
 
 
 def _examined(record: BuildRecord) -> str:
-    return "synthetic images as its teacher does" if _imagined(record) else "test images right"
+    examples = people.examples(record)
+    return f"synthetic {examples} as its teacher does" if _imagined(record) else f"test {examples} right"
 
 
 def _cards(record: BuildRecord) -> tuple[Card, ...]:
@@ -133,7 +148,7 @@ def _cards(record: BuildRecord) -> tuple[Card, ...]:
                 "Speed", people.milliseconds(fast), f"{word}, {runtime}", "good" if fast < slow else "bad"
             )
     return (
-        Card("Teacher", people.percent(a.teacher), "top-1 on the test images"),
+        Card("Teacher", people.percent(a.teacher), f"top-1 on the test {people.examples(record)}"),
         Card(
             "Student, float32",
             people.percent(a.student_float),
@@ -226,7 +241,7 @@ def _latency_chart(record: BuildRecord) -> str:
 
 
 def _confused_pairs(record: BuildRecord) -> tuple[tuple[str, str, int, float], ...]:
-    """(true class, answer, images, share of the class), most frequent first."""
+    """(true class, answer, examples, share of the class), most frequent first."""
     labels = record.labels
     found = [
         (count, i, j, count / max(1, sum(row)))
@@ -242,11 +257,11 @@ def _confused_pairs(record: BuildRecord) -> tuple[tuple[str, str, int, float], .
     return tuple((name(i), name(j), count, share) for count, i, j, share in found[:MAX_PAIRS])
 
 
-def _flatten(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flattened(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested tables as dotted keys."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flatten({str(k): v for k, v in inner.items()}, f"{prefix}{key}.")
+            yield from flattened({str(k): v for k, v in inner.items()}, f"{prefix}{key}.")
         elif isinstance(inner, list | tuple):
             yield f"{prefix}{key}", ", ".join(str(v) for v in inner) or "none"
         else:

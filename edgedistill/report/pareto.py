@@ -25,6 +25,11 @@ class Amount:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def most(self) -> float:
+        """What a limit is held against."""
+        return self.value if self.high is None else self.high
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -101,7 +106,6 @@ class View:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     how: tuple[str, ...]  # what finalists' accuracy and predictions are
-    guidance: tuple[str, ...]
 
 
 def view(sizing: Sizing) -> View:
@@ -116,7 +120,6 @@ def view(sizing: Sizing) -> View:
         columns=tuple(axis.title for axis in axes.values()),
         rows=tuple(rows(sizing)),
         how=tuple(_how(sizing)),
-        guidance=sizing.guidance,
     )
 
 
@@ -148,6 +151,7 @@ def limits(sizing: Sizing) -> Iterator[Limit]:
     """The budget beside what the chosen student takes."""
     for name, allowed in sizing.budget.items():
         origin = "the target's own" if name in sizing.defaults else "yours"
+        origin = "the teacher's size" if name in sizing.teachers else origin
         binds = name == sizing.binding
         if name == "accuracy":
             reached = _accuracy_of(sizing, sizing.chosen)
@@ -156,7 +160,7 @@ def limits(sizing: Sizing) -> Iterator[Limit]:
             continue
         axis = AXES[name]
         amount = axis.of(sizing.chosen)
-        share = None if amount is None or allowed <= 0 else amount.value / allowed
+        share = None if amount is None or allowed <= 0 else amount.most / allowed
         yield Limit(axis.title, axis.words(allowed), axis.said(sizing.chosen), share, origin, binds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from edgedistill.record import BuildRecord, Measurement, Parity
+from edgedistill.tasks import TASKS
 from edgedistill.units import format_count
 
 MISSING = "not run"
@@ -13,6 +14,12 @@ MISSING = "not run"
 def percent(share: float | None, digits: int = 1) -> str:
     """0.9234 -> 92.3 %."""
     return MISSING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def examples(record: BuildRecord) -> str:
+    """What one calls what the student sees: images, clips."""
+    row = TASKS.get(record.task)
+    return "examples" if row is None else row.examples
 
 
 def points(difference: float) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgedistill.record import BuildRecord, Parity
-from edgedistill.report import attacks, int16, pareto, people
-from edgedistill.sized import Sizing
+from edgedistill.report import attacks, int16, people
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,34 +26,6 @@ def table(records: Sequence[BuildRecord]) -> Group:
         parts.append(Text(int16.sentences(records[0])[0] + "\n"))
     if any(record.parity for record in records):
         parts.append(_runtimes(records))
-    return Group(*parts)
-
-
-def sized(sizing: Sizing) -> Group:
-    """How the student was chosen, in 80 columns: limits, finalists, why, and what is good to know."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    budget = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("limit", "allowed", "the chosen student", "share"):
-        budget.add_column(name, justify="left" if name == "limit" else "right", overflow="fold")
-    for row in pareto.limits(sizing):
-        share = "" if row.share is None else people.percent(row.share, 0)
-        budget.add_row(Text(row.name), row.allowed, row.taken, f"{share}{', binds' if row.binds else ''}")
-    ranked = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    axes = [axis.title for axis in pareto.shown(sizing).values()]
-    for name in ("student", "accuracy", "score", *axes[:3]):
-        ranked.add_column(name, justify="left" if name == "student" else "right", overflow="fold")
-    for line in pareto.rows(sizing):
-        network = Text(f"{line.network}\n({line.role})" if line.role else line.network)
-        ranked.add_row(network, line.accuracy, line.score, *line.amounts[:3])
-    parts: list[Table | Text] = [Text(pareto.sentence(sizing))]
-    if sizing.budget:
-        parts.append(budget)
-    parts.append(ranked)
-    parts += [Text(text) for text in (sizing.reason, *sizing.guidance) if text]
     return Group(*parts)
 
 

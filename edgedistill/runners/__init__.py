@@ -130,6 +130,11 @@ RUNNERS: Mapping[str, RunnerRow] = MappingProxyType(
             suffix="c/",
             libraries=("serial",),
         ),
+        "adb": RunnerRow(
+            text="the C files, and .tflite files in benchmark_model, on an Android phone: bench --on adb",
+            suffix="c/",
+            programs=("adb",),
+        ),
         "aarch64": RunnerRow(
             text="the C files as a program for 64-bit Arm in QEMU: every byte, no timing",
             suffix="c/",

@@ -40,7 +40,7 @@ def answers(
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        source, program = _built(c_folder, inputs, cc, folder, "c_driver.c")
+        source, program = built(c_folder, inputs, cc, folder, "c_driver.c")
         ended = programs.run([*under, program, "inputs.bin", "outputs.bin"], seconds=RUN_S, folder=folder)
         found = np.frombuffer((folder / "outputs.bin").read_bytes(), np.int8) if ended.code == 0 else None
         if found is None or len(found) % len(inputs):
@@ -61,7 +61,7 @@ def timer(c_folder: Path, x: NDArray[np.int8], cc: Sequence[str]) -> Path:
     """
     folder = c_folder / "timer"
     folder.mkdir()
-    return _built(c_folder, x, cc, folder, "c_timer.c")[1]
+    return built(c_folder, x, cc, folder, "c_timer.c")[1]
 
 
 def latency_ms(program: Path, *, runs: int, warmup: int) -> NDArray[np.float64]:
@@ -82,10 +82,15 @@ def latency_ms(program: Path, *, runs: int, warmup: int) -> NDArray[np.float64]:
     return np.array([int(nanoseconds) for nanoseconds in said]) / 1e6
 
 
-def _built(
+def built(
     c_folder: Path, inputs: NDArray[np.int8], cc: Sequence[str], folder: Path, driver: str
 ) -> tuple[CSource, Path]:
-    """A model's files, and the program of it and a driver in ``folder``, beside inputs.bin."""
+    """A model's files, and the program of it and a driver in ``folder``, beside inputs.bin.
+
+    Raises:
+        InputError: there is no model in ``c_folder``.
+        GateError: it cannot be compiled.
+    """
     source = c_source.find(c_folder)
     text = resources.files("edgedistill.runners").joinpath(driver).read_text(encoding="utf-8")
     (folder / "driver.c").write_text(text, encoding="utf-8")
@@ -94,10 +99,10 @@ def _built(
     program = folder / "program"
     where = f"-I{source.header.parent}"
     command = [*cc, where, "-o", program.name, "driver.c", str(source.source)]
-    built = programs.run(command, seconds=COMPILE_S, folder=folder)
-    if built.code != 0:
+    ended = programs.run(command, seconds=COMPILE_S, folder=folder)
+    if ended.code != 0:
         raise GateError(
-            f"the C files could not be compiled: {built.last_words}",
+            f"the C files could not be compiled: {ended.last_words}",
             where=str(source.source),
             fix="use the C files as they were built",
         )

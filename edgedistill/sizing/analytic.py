@@ -38,9 +38,7 @@ def entropy(graph: Graph) -> float:
     """
     products, last = [], 1
     for op in graph.ops:
-        if isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D) and not getattr(
-            op.attrs, "constant", False
-        ):
+        if isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D) and not ops.is_constant(op.attrs):
             w = graph.tensors[op.inputs[1]].shape
             deep = math.prod(w[1:3]) if isinstance(op.attrs, ops.DepthwiseConv2D) else math.prod(w[1:])
             products.append(math.log(max(deep, 1)))

@@ -27,6 +27,7 @@ class Limit:
     source: str  # in words: the flag, the recipe, the target's default, or a memory's data sheet
     default: bool = False  # the target's own, not the user's
     memory: bool = False  # all that the device has, whatever a budget says
+    teacher: bool = False  # of the teacher's size
 
     @property
     def words(self) -> str:
@@ -88,8 +89,21 @@ class Budget:
             raise InputError(
                 f"{limit.name} cannot be predicted: {words}",
                 where=f"target {name}, budget.{limit.name} ({limit.source})",
-                fix="state that fact in the target's file, or limit flash, ram, weights or macs instead",
+                fix="see to that, or limit flash, ram, weights or macs instead, which need no prediction",
             )
+
+    def below_teacher(self, parameters: int) -> Budget:
+        """No more bytes of int8 weights than a teacher has parameters, unless weights are limited already.
+
+        What ranks untrained students rises with their size, and nothing that a teacher knows needs a student
+        larger than itself.
+        """
+        teachers = Limit("weights", parameters, "as many as the teacher has parameters", teacher=True)
+        limits = {
+            device: found if any(one.name == "weights" for one in found) else (*found, teachers)
+            for device, found in self.limits.items()
+        }
+        return Budget(limits, self.floor)
 
     def without(self, names: Collection[str]) -> Budget:
         """The budget without limits of these kinds."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edgedistill.export.c import constants, layout
 from edgedistill.export.c import steps as c_steps
@@ -63,7 +63,8 @@ def _conv(graph: Graph, step: Step, kernels: Kernels) -> tuple[str, Counts]:
     assert isinstance(op.attrs, ops.Conv2D)
     x, w, y = (graph.tensors[name].shape for name in (op.inputs[0], op.inputs[1], op.outputs[0]))
     attrs = op.attrs
-    counts = dict(_conv_counts(x[1:], w, y[1:], attrs.stride, (attrs.pads[0], attrs.pads[2]), kernels))
+    shapes = _Conv(x[1:], w, y[1:], attrs.stride, (attrs.pads[0], attrs.pads[2]))
+    counts = dict(_conv_counts(shapes, kernels))
     if len(step.ops) == 2:
         add = step.ops[1]
         kind = _add_kind(graph, op.outputs[0], c_steps.other_input(op, add), add)
@@ -76,15 +77,19 @@ def _conv(graph: Graph, step: Step, kernels: Kernels) -> tuple[str, Counts]:
     return "conv", counts
 
 
+class _Conv(NamedTuple):
+    """What of a convolution decides how its kernel loops."""
+
+    x: tuple[int, ...]  # H, W, I
+    w: tuple[int, ...]  # O, KH, KW, I
+    y: tuple[int, ...]  # H', W', O
+    stride: ops.Pair
+    pads: ops.Pair  # top, left
+
+
 @lru_cache(maxsize=65536)
-def _conv_counts(
-    x: tuple[int, int, int],
-    w: tuple[int, int, int, int],
-    y: tuple[int, int, int],
-    stride: ops.Pair,
-    pads: ops.Pair,
-    kernels: Kernels,
-) -> Mapping[str, float]:
+def _conv_counts(conv: _Conv, kernels: Kernels) -> Mapping[str, float]:
+    x, w, y, stride, _ = conv
     each = _POSITIONS[kernels]
     products = w[1] * w[2] * w[3]
     depth = -(-products // 4) * 4
@@ -115,20 +120,13 @@ def _conv_counts(
         counts |= {"pixels": positions, "pixels by sixteen": positions * sixteens}
         counts["pixels by four"] = positions * fours
     else:
-        counts |= _gather(x, w, y, stride, pads, kernels, depth)
+        counts |= _gather(conv, kernels, depth)
     return MappingProxyType(counts)
 
 
-def _gather(
-    x: tuple[int, int, int],
-    w: tuple[int, int, int, int],
-    y: tuple[int, int, int],
-    stride: ops.Pair,
-    pads: ops.Pair,
-    kernels: Kernels,
-    depth: int,
-) -> Counts:
+def _gather(conv: _Conv, kernels: Kernels, depth: int) -> Counts:
     """edge_gather: every window copied row by row, with the zero point where it leaves the input."""
+    x, w, y, stride, pads = conv
     positions, channels = y[0] * y[1], x[2]
     rows = windows(x[0], y[0], w[1], stride[0], pads[0])
     columns = windows(x[1], y[1], w[2], stride[1], pads[1])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgedistill.errors import GateError, InputError, OutputError
+from edgedistill.errors import GateError, InputError, writing
 from edgedistill.ir.graph import Graph
 from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.runners import aarch64
@@ -18,7 +18,7 @@ from edgedistill.sizing import cost, designed, fit
 from edgedistill.sizing.fit import Observation
 from edgedistill.sizing.measure import MEASURERS, Measured, Measurer, Place, other_machine
 from edgedistill.sizing.work import Work
-from edgedistill.store import key
+from edgedistill.store import atomic_write, key
 from edgedistill.target import Cost, Runtime, Target
 
 NETWORKS = 128
@@ -38,13 +38,17 @@ def check(device: Target, place: Place, runtime: Runtime, count: int = NETWORKS)
         InputError: it cannot be, or not with so few networks.
     """
     where = f"--target {device.name} --on {place} --runtime {runtime}"
-    row = MEASURERS.get((place, runtime))
-    if row is None:
-        known = ", ".join(f"--on {p} --runtime {r}" for p, r in MEASURERS)
-        raise InputError("there is no way to measure this runtime there", where=where, fix=f"known: {known}")
+    if runtime in _ELSEWHERE:
+        raise InputError(
+            f"{device.title} runs {runtime}, which cannot be measured: {_ELSEWHERE[runtime]}",
+            where=where,
+            fix="limit flash, ram, weights or macs, or name another of its runtimes with --runtime",
+        )
+    row = MEASURERS[place, runtime]
     reason = row.why_not(device)
     if reason is not None:
-        raise InputError(f"{device.title} cannot be measured: {reason}", where=where, fix=_FIX[place])
+        fix = _FIX[place if cost.emulated(device, runtime) else "local"]
+        raise InputError(f"{device.title} cannot be measured: {reason}", where=where, fix=fix)
     if runtime == "c" and cost.works(designed.networks(1)[0], device, runtime) is None:
         raise InputError(
             f"which of the C kernels {device.title} runs is not known",
@@ -60,10 +64,15 @@ def check(device: Target, place: Place, runtime: Runtime, count: int = NETWORKS)
     return row
 
 
-_FIX = {
+_FIX: Mapping[Place, str] = {
     "emulator": "install what is missing, or choose --on local on the device itself",
-    "local": "choose another --runtime, or another --target (`edgedistill targets list`)",
+    "local": "run the command with --on local on the device itself, or limit flash, ram, weights or macs",
 }
+_ELSEWHERE: Mapping[Runtime, str] = {
+    "coreml": "it runs on Apple's systems alone, where Xcode reports a built model's latency",
+    "tflite-micro": "an accelerator is modelled by Vela, whose cycles are in a build's record",
+}
+"""Runtimes that no place runs, and who knows what they take."""
 
 
 def calibrate(
@@ -177,18 +186,10 @@ def _resumed(path: Path, identity: str) -> list[Measured]:
 
 
 def _keep(path: Path, identity: str, done: Sequence[Measured]) -> None:
-    from edgedistill.store import atomic_write
-
     text = json.dumps({"identity": identity, "measured": [(one.values, one.spread) for one in done]})
-    try:
+    with writing("the measurements so far", path, "choose a file that can be written with --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"measurements cannot be kept: {error.strerror or error}",
-            where=str(path),
-            fix="choose a file that can be written with --out",
-        ) from error
 
 
 def _rounded(value: float) -> float:

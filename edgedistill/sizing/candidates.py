@@ -19,8 +19,8 @@ from edgedistill.ir.graph import Graph
 from edgedistill.ir.interpret import Family
 from edgedistill.recipe import Recipe
 from edgedistill.runners.cortex_m.firmware import STACK_BYTES
-from edgedistill.sized import Candidate, Prediction
-from edgedistill.sizing import cost
+from edgedistill.sized import Candidate, Prediction, Quantity
+from edgedistill.sizing import accelerator, cost
 from edgedistill.sizing.analytic import Score
 from edgedistill.sizing.budget import PREDICTED, Budget
 from edgedistill.sizing.c_constants import Program, constant_bytes, program
@@ -108,7 +108,7 @@ class Judge:
         score = self.score(student, graph)
         memory: list[_Memory] = []
         uses: dict[str, float] = {}
-        predictions: dict[str, Prediction] = {}
+        predictions: dict[Quantity, Prediction] = {}
         for device in self.devices:
             need = self._need(graph, traced, device)
             if need is None:
@@ -120,9 +120,7 @@ class Judge:
                 if limit.name not in needs:  # an operator that the device's cost model does not know
                     return None
                 uses[limit.name] = max(needs[limit.name] / limit.value, uses.get(limit.name, 0.0))
-            for row in predicted:
-                kept = predictions.get(row.quantity)
-                predictions[row.quantity] = row if kept is None or row.high > kept.high else kept
+            _keep_worst(predictions, predicted)
         candidate = Candidate(
             student=student,
             resolution=spec.resolution,
@@ -133,19 +131,24 @@ class Judge:
             arena_bytes=max(need.arena_bytes for need in memory),
             stack_bytes=max(need.stack_bytes for need in memory),
             flash_bytes=max(need.flash_bytes for need in memory),
-            predictions=tuple(predictions[name] for name in PREDICTED if name in predictions),
+            predictions=_in_order(predictions),
             misses=tuple(sorted(name for name, used in uses.items() if used > 1)),
         )
         return Judged(candidate, uses)
 
     def exact(self, judged: Judged) -> Judged:
-        """The same with its files' own bytes: C is linked for each core, model files are written."""
+        """The same with its files' own bytes: C is linked for each core, model files are written.
+
+        Where a device has an Ethos-U, Vela foretells the latency, which takes about a second.
+        """
         spec = students.parse(judged.candidate.student)
         shape = self._shape(spec)
         graph = template(_build(spec, len(self.labels), shape[2]), shape, self.labels).graph
         sizes, uses, exact = [], dict(judged.uses), True
         uses.pop("flash", None)
+        predictions = {row.quantity: row for row in judged.candidate.predictions}
         for device in self.devices:
+            _keep_worst(predictions, accelerator.predict(graph, device))
             if self._as_c(device):
                 found = planned(graph, device, self.recipe.bench.cc, self.family)
                 exact = exact and found is not None
@@ -159,6 +162,7 @@ class Judge:
         changes = {
             "flash_bytes": max(sizes),
             "flash_exact": exact,
+            "predictions": _in_order(predictions),
             "misses": tuple(sorted(name for name, used in uses.items() if used > 1)),
         }
         return Judged(judged.candidate.model_copy(update=changes), uses)
@@ -239,6 +243,17 @@ def _needs(graph: Graph, memory: _Memory, predicted: Sequence[Prediction]) -> di
         "weights": plan.weight_bytes(graph),
         **{row.quantity: row.high for row in predicted},
     }
+
+
+def _keep_worst(found: dict[Quantity, Prediction], more: Sequence[Prediction]) -> None:
+    """Of several devices' predictions of a quantity, the one with the highest end."""
+    for row in more:
+        kept = found.get(row.quantity)
+        found[row.quantity] = row if kept is None or row.high > kept.high else kept
+
+
+def _in_order(found: Mapping[Quantity, Prediction]) -> tuple[Prediction, ...]:
+    return tuple(found[name] for name in PREDICTED if name in found)
 
 
 def _channels(graph: Graph) -> int:

@@ -16,7 +16,7 @@ from edgedistill import target as targets
 from edgedistill.ir.graph import Graph
 from edgedistill.runners import aarch64, aarch64_system
 from edgedistill.sized import Prediction, Quantity
-from edgedistill.sizing import c_work, fit, runtime_work
+from edgedistill.sizing import c_work, designed, fit, runtime_work
 from edgedistill.sizing.measure import MEASURERS
 from edgedistill.sizing.work import Work, inference
 from edgedistill.target import Cost, Target
@@ -81,13 +81,16 @@ def parts(graph: Graph, device: Target, runtime: str) -> tuple[Part, ...]:
 def missing(device: Target, quantity: Quantity, runtime: str | None = None) -> str | None:
     """Which fact a prediction of a quantity lacks, and how to get it; None: it lacks none."""
     runtime = runtime_of(device) if runtime is None else runtime
-    cost = model_of(device, runtime)
-    if cost is None and all(runtime != measured for _, measured in MEASURERS):
+    if all(runtime != measured for _, measured in MEASURERS):
         return f"{device.title} runs {runtime}, which `edgedistill calibrate` cannot measure"
+    cost = model_of(device, runtime)
+    command = _calibrate(device, runtime)
     if cost is None:
+        return f"{device.title} has no cost model of the runtime {runtime}: {command} fits one"
+    if not _knows_kernels(cost, device):
         return (
-            f"{device.title} has no cost model of the runtime {runtime}: "
-            f"`edgedistill calibrate --target {device.name} --runtime {runtime}` fits one"
+            f"the cost model of {device.title}, {runtime}, {cost.date}, does not know all that "
+            f"this version's kernels do: {command} fits it anew"
         )
     if cost.quantity == quantity:
         return None
@@ -101,6 +104,29 @@ def missing(device: Target, quantity: Quantity, runtime: str | None = None) -> s
     if quantity == "energy" and device.picojoules_per_cycle is None:
         return f"{device.title} has no [picojoules_per_cycle]: {measured}"
     return None
+
+
+def emulated(device: Target, runtime: str) -> bool:
+    """Whether there is an emulator, installed or not, that runs what a device's runtime would run."""
+    return device.emulator is not None if runtime == "c" else core_of(device, runtime) is not None
+
+
+def _calibrate(device: Target, runtime: str) -> str:
+    """The command that fits a model, and where it has to run."""
+    name = device.name if device.name in targets.names() else f"{device.name}.toml"
+    command = f"edgedistill calibrate --target {name} --runtime {runtime}"
+    return f"`{command}`" if emulated(device, runtime) else f"`{command} --on local` on the device itself"
+
+
+def _knows_kernels(cost: Cost, device: Target) -> bool:
+    """Whether a model has coefficients for all that designed networks do; all models are fitted to these."""
+    scale = next(row.scale for (_, runtime), row in MEASURERS.items() if runtime == cost.runtime)
+    return all(_parts(graph, device, cost) is not None for graph in _designed(scale))
+
+
+@lru_cache(maxsize=4)
+def _designed(scale: int) -> tuple[Graph, ...]:
+    return designed.networks(len(designed.STRUCTURES), scale=scale)
 
 
 def works(graph: Graph, device: Target, runtime: str) -> tuple[Work, ...] | None:

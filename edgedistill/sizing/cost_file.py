@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistill import target as targets
-from edgedistill.errors import InputError, OutputError
+from edgedistill.errors import InputError, writing
 from edgedistill.store import atomic_write
 from edgedistill.tables import parse_toml, read_text
 from edgedistill.target import Cost, Overlay
@@ -36,15 +36,9 @@ def save(cost: Cost, path: Path) -> None:
     """
     head, older = _split(path)
     text = (head.rstrip("\n") + "\n\n" if head.strip() else "") + to_text(targets.merged(older, (cost,)))
-    try:
+    with writing("the cost model", path, "choose a file that can be written with --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"the cost model cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="choose a file that can be written with --out",
-        ) from error
 
 
 def check(path: Path) -> None:

@@ -141,7 +141,7 @@ def _too_large(found: Needs, device: Target) -> Iterator[str]:
 
 
 def _over_budget(found: Needs, budget: dict[str, float]) -> Iterator[tuple[str, str]]:
-    ram, flash, macs = (budget.get(name) for name in ("ram", "flash", "macs"))
+    ram, flash, macs, weights = (budget.get(name) for name in ("ram", "flash", "macs", "weights"))
     if ram is not None and found.arena_bytes > ram:
         words = f"its arena takes {format_bytes(found.arena_bytes)}"
         yield "ram", f"{words}, and the limit is {format_bytes(ram)}"
@@ -150,3 +150,6 @@ def _over_budget(found: Needs, budget: dict[str, float]) -> Iterator[tuple[str, 
     if macs is not None and found.macs > macs:
         words = f"one inference takes {format_count(found.macs)} MACs"
         yield "macs", f"{words}, and the limit is {format_count(macs)}"
+    if weights is not None and found.weight_bytes > weights:
+        words = f"its weights take {format_bytes(found.weight_bytes)}"
+        yield "weights", f"{words}, and the limit is {format_bytes(weights)}"

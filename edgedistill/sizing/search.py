@@ -48,6 +48,7 @@ def search(
     each = -(-trials // len(families))
     for index, (family, sides) in enumerate(families.items()):
         history = History(path, f"{name}-{family}", trimmed(judge, family, sides), seed)
+        reporter.progress(index * each + min(len(history), each), each * len(families), {"family": family})
         while len(history) < each:
             for proposal in history.generation():
                 spec = space.spec(family, proposal.values)

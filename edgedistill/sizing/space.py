@@ -16,6 +16,9 @@ _WIDER = (*_WIDTHS[1:], 160, 192, 224, 256)
 _WIDEST = (*_WIDER[1:], 320, 384, 448, 512)
 """Multiples of 4: kernels compute channels by fours (export/c/kernels), SIMD lanes by as many or more."""
 
+_RISING = ("stem", "width", "width2", "width3", "head")
+"""Numbers of channels, from the input to the output."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -64,8 +67,18 @@ def axes(family: str, sides: Sequence[int] = ()) -> tuple[Axis, ...]:
 
 
 def spec(family: str, values: Mapping[str, int]) -> str:
-    """A student's spec with these numbers, as --student takes it."""
-    return f"{family}:" + ",".join(f"{name}={value}" for name, value in values.items())
+    """A student's spec with these numbers, as --student takes it; no stage is narrower than the one before.
+
+    A width that falls is raised to its predecessor's: networks whose widths do not fall from stage to stage
+    are the better ones of equal cost (Radosavovic et al. 2020, RegNet, section 3.3, AnyNetX_D), and what
+    ranks untrained students would rather have the first stages wide, where a channel costs most.
+    """
+    widest, sound = 0, {}
+    for name, value in values.items():
+        if name in _RISING:
+            value = widest = max(value, widest)
+        sound[name] = value
+    return f"{family}:" + ",".join(f"{name}={value}" for name, value in sound.items())
 
 
 def smallest(family: str, sides: Sequence[int] = ()) -> str:

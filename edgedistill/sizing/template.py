@@ -156,7 +156,7 @@ def _window(op: Op, layer: Any, kernel: Shape, x: Shape) -> tuple[Op, Shape]:
     from torch import nn
 
     assert isinstance(op.attrs, ops.Conv2D | ops.DepthwiseConv2D)
-    if _is_window(layer) and not getattr(op.attrs, "constant", False):
+    if _is_window(layer) and not ops.is_constant(op.attrs):
         pads = (layer.before, layer.after) * 2
         return replace(op, attrs=replace(op.attrs, stride=tuple(layer.stride), pads=pads)), layer.kernel_size
     if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
@@ -177,7 +177,7 @@ def _put_constants(tensors: dict[str, Tensor], op: Op, shape: Shape) -> None:
     w, b = tensors[op.inputs[1]], tensors[op.inputs[2]]
     count = shape[channel_axis(op)]
     assert w.data is not None and b.data is not None and w.quant is not None and b.quant is not None
-    if getattr(op.attrs, "constant", False):
+    if ops.is_constant(op.attrs):
         kernel, bias = np.broadcast_to(w.data.flat[0], shape), np.broadcast_to(b.data[:1], (count,))
         scales = (np.repeat(w.quant.scale[:1], count), np.repeat(b.quant.scale[:1], count))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +77,16 @@ def stage_blocks(family: str, count: int, given: Sequence[int], stages: int) -> 
     """
     _check_stages(family, "blocks", given, stages, first=1)
     return tuple(own or count for own in (*given, *[0] * stages)[:stages])
+
+
+def stage_by_stage(
+    inputs: int, widths: Sequence[int], blocks: Sequence[int]
+) -> Iterator[tuple[int, int, int, int]]:
+    """Of each block in order: stage from 0, channels in and out, stride; sides halve at each new stage."""
+    for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+        for block in range(count):
+            yield stage, inputs, outputs, 2 if stage > 0 and block == 0 else 1
+            inputs = outputs
 
 
 def _check_stages(family: str, name: str, given: Sequence[int], stages: int, *, first: int) -> None:

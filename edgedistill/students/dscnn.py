@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedistill.students.blocks import initialise
+from edgedistill.students.blocks import initialise, subsample
 
 
 class PaddedConv2d(nn.Conv2d):
@@ -23,6 +23,8 @@ class PaddedConv2d(nn.Conv2d):
         )
         if any((top, bottom, left, right)):
             x = F.pad(x, (left, right, top, bottom))
+        if self.kernel_size == (1, 1) and self.stride != (1, 1):
+            return F.conv2d(subsample(x, self.stride), self.weight, groups=self.groups)
         return super().forward(x)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_widths
+from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_by_stage, stage_widths
 
 
 def convolution(
@@ -71,16 +71,12 @@ def inverted_residual_net(
     widths = stage_widths("mobilenet", width, (width2, width3, width4), stages)
     blocks = stage_blocks("mobilenet", depth, (blocks1, blocks2, blocks3, blocks4), stages)
     layers: list[nn.Module] = [convolution(channels, stem or width, 3, stem_stride)]
-    inputs = stem or width
-    for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+    for stage, inputs, outputs, stride in stage_by_stage(stem or width, widths, blocks):
         wider = expansion1 or expansion if stage == 0 else expansion
-        for block in range(count):
-            stride = 2 if stage > 0 and block == 0 else 1
-            layers.append(InvertedResidual(inputs, outputs, stride, wider, kernel))
-            inputs = outputs
-    last = head or inputs * 2
+        layers.append(InvertedResidual(inputs, outputs, stride, wider, kernel))
+    last = head or widths[-1] * 2
     layers += [
-        convolution(inputs, last, 1, 1),
+        convolution(widths[-1], last, 1, 1),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(last, classes),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedistill.errors import InputError
-from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_widths
+from edgedistill.students.blocks import SameConv2d, initialise, stage_blocks, stage_by_stage, stage_widths
 
 
 class BasicBlock(nn.Module):
@@ -35,14 +35,10 @@ class ResidualNet(nn.Module):
         super().__init__()
         self.stem = SameConv2d(channels, widths[0], 3, 1, bias=True)
         self.bn = nn.BatchNorm2d(widths[0])
-        layers, inputs = [], widths[0]
-        for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
-            for block in range(count):
-                layers.append(BasicBlock(inputs, outputs, 2 if stage > 0 and block == 0 else 1))
-                inputs = outputs
-        self.blocks = nn.Sequential(*layers)
+        planned = stage_by_stage(widths[0], widths, blocks)
+        self.blocks = nn.Sequential(*(BasicBlock(i, o, stride) for _, i, o, stride in planned))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(inputs, classes)
+        self.head = nn.Linear(widths[-1], classes)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

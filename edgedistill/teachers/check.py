@@ -21,7 +21,7 @@ _POOR = 0.5
 class TeacherReport:
     """Top-1 share and expected calibration error (both 0..1) on ``images`` held-out images.
 
-    ``confidence`` is the mean of the highest probabilities.
+    ``confidence`` is the mean of the highest probabilities, ``right_by_class`` counts right answers.
     """
 
     accuracy: float
@@ -30,6 +30,7 @@ class TeacherReport:
     seconds: float
     warnings: tuple[str, ...] = ()
     confidence: float | None = None
+    right_by_class: tuple[int, ...] = ()
 
 
 def check(teacher: Teacher, split: Split, labels: tuple[str, ...], batch: int) -> TeacherReport:
@@ -73,7 +74,8 @@ def check(teacher: Teacher, split: Split, labels: tuple[str, ...], batch: int) -
     error = ece(logits, split.labels)
     warnings = _warnings(logits, split.labels, labels, accuracy, error)
     sure = float(_confidence(logits).mean())
-    return TeacherReport(accuracy, error, len(split), time.perf_counter() - started, warnings, sure)
+    by_class = tuple(np.bincount(split.labels[right], minlength=len(labels)).tolist())
+    return TeacherReport(accuracy, error, len(split), time.perf_counter() - started, warnings, sure, by_class)
 
 
 def ece(logits: NDArray[np.float32], labels: NDArray[np.int64], bins: int = ECE_BINS) -> float:

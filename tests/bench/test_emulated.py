@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgedistill import target
-from edgedistill.bench import emulated
+from edgedistill.bench import emulated, instruction_mix
 from edgedistill.bench.files import split
 from edgedistill.bench.measure import bench_dir
 from edgedistill.bench.parity import parity, verify_dir
@@ -51,6 +51,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, outputs: np.ndarray) -> None:
     )
     monkeypatch.setattr(cortex_m, "reason_not_runnable", lambda device, cc: None)
     monkeypatch.setattr(cortex_m, "run", lambda *given, **more: found)
+    monkeypatch.setattr(instruction_mix, "count", lambda *given: "a stand-in has no plugin")
 
 
 def by_quantity(rows: tuple[Measurement, ...]) -> dict[str, Measurement]:

@@ -38,6 +38,22 @@ def test_what_is_refused(on: str, cpu: str | None, words: str) -> None:
         places.bench(Request(Path("nowhere"), on, cpu=cpu))
 
 
+@pytest.mark.parametrize(
+    ("on", "device", "words"),
+    [
+        ("here", None, "--mix counts an emulated microcontroller's instructions"),
+        ("emulator", "raspberry-pi-5", "Raspberry Pi 5 .* is no microcontroller"),
+    ],
+)
+def test_where_no_instructions_are_told_apart(
+    on: str, device: str | None, words: str, tmp_path: Path
+) -> None:
+    named = target.load(device) if device is not None else None
+    (tmp_path / "student.tflite").touch()
+    with pytest.raises(InputError, match=words):
+        places.bench(Request(tmp_path, on, device=named, mix=True))
+
+
 def test_threads_are_the_users_then_the_targets() -> None:
     four = target.Fact[int](value=4, source="a test")
     board = target.load("raspberry-pi-5").model_copy(update={"threads": four})

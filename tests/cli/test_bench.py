@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedistill.bench import measure
+from edgedistill.bench import instruction_mix, measure
 from edgedistill.export import c
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import golden, serial
 from tests.bench.test_emulated import stand_in
+from tests.bench.test_instruction_mix import made_up
 from tests.cli.conftest import Run
 from tests.graphs import random_input, small_integer_graph
 
@@ -51,6 +52,25 @@ def test_other_bytes_end_it(run: Run, folder: Path, monkeypatch: pytest.MonkeyPa
         assert not result.stdout
     else:
         assert "identical, emulated" in right.output and "1 differ, at most 1 LSB" in result.output
+
+
+def test_the_instructions_function_by_function(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("bench", str(folder), "--on", "emulator", "--target", "cortex-m4", "--trust")
+    none = json.loads(run(*command, "--mix", "--json").stdout)
+    assert "functions" not in none and none["measurements"][-1]["note"] == "a stand-in has no plugin"
+    monkeypatch.setattr(instruction_mix, "count", lambda *given: made_up())
+    told = json.loads(run(*command, "--mix", "--json").stdout)
+    assert [(row["function"], row["instructions"], row["loads"]) for row in told["functions"]] == [
+        ("edge_dot", 721, 103),
+        ("timed", 2, 2),
+    ]
+    counted = {row["quantity"]: row["value"] for row in told["measurements"]}
+    assert (counted["loads"], counted["stored_bytes"]) == (105, 8)
+    assert "functions" not in json.loads(run(*command, "--json").stdout)
+    words = run(*command, "--mix").stdout
+    assert "edge_dot" in words and "723" in words and "edge_dot" not in run(*command).stdout
 
 
 def test_family_d_without_its_golden_vectors(run: Run, folder: Path) -> None:

@@ -59,6 +59,9 @@ def test_a_board(run: Run, folder: Path) -> None:
         ("serial:/dev/not-there@fast", "not a serial port"),
         ("usb", "nothing can be measured on 'usb'"),
         ("qemu-serial", "an emulator belongs to a target"),
+        ("adb:-s", "no serial of a phone"),
+        ("adb:$(touch injected)", "no serial of a phone"),
+        ("adb:a b;c", "no serial of a phone"),
     ],
 )
 def test_no_board(run: Run, folder: Path, on: str, words: str) -> None:

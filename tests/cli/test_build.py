@@ -39,6 +39,22 @@ def test_flags_reach_the_recipe(run: Run, calls: Calls) -> None:
     assert recipe.budget == {"flash": "96KiB", "latency": "2ms"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "student"),
+    [
+        ("", "resnet:width=8,depth=8"),
+        ("--budget latency=2ms", "auto"),
+        ("--search thorough", "auto"),
+        ("--budget accuracy=90%", "resnet:width=8,depth=8"),
+        ("--budget latency=2ms --search none", "resnet:width=8,depth=8"),
+        ("--budget latency=2ms --student dscnn", "dscnn"),
+    ],
+)
+def test_a_budget_chooses_the_examples_student(run: Run, calls: Calls, flags: str, student: str) -> None:
+    run("build", *flags.split())
+    assert calls[0][0].student.spec == student
+
+
 def test_the_recipe_file_is_kept_where_no_flag_speaks(run: Run, calls: Calls) -> None:
     Path("r.toml").write_text("seed = 5\ntrust = true\n[distill]\nepochs = 9\n")
     good(run("build", "--recipe", "r.toml", "--epochs", "2"))

@@ -72,8 +72,9 @@ def test_a_users_own_file_and_another_one(run: Run, tmp_path: Path) -> None:
     [
         (("--target", "cortex-m5"), "no target named 'cortex-m5'"),
         (("--target", "cortex-m4", "--on", "moon"), "no place named 'moon'"),
-        (("--target", "cortex-m4", "--runtime", "coreml"), "no runtime named 'coreml'"),
-        (("--target", "cortex-m4", "--runtime", "litert"), "no way to measure this runtime there"),
+        (("--target", "cortex-m4", "--runtime", "corml"), "no runtime named 'corml'"),
+        (("--target", "iphone-a15"), "where Xcode reports"),
+        (("--target", "corstone-300-ethos-u55-128"), "an accelerator is modelled by Vela"),
         (("--target", "android-arm64", "--on", "emulator", "--runtime", "c"), "it has no emulator"),
         (("--target", "cortex-m4", "--networks", "5"), "5 networks are too few"),
     ],

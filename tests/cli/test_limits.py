@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from edgedistill.bench.files import GRAPH
 from edgedistill.cli import limits
+from edgedistill.ir import serial
 from edgedistill.recipe import Recipe
 from edgedistill.record import BuildRecord, Measurement
+from edgedistill.sizing import designed
 from tests.cli.conftest import record
 
 
@@ -63,3 +68,17 @@ def test_limits_of_an_accelerator_are_held_against_its_estimate() -> None:
     assert limits.check({"latency": 0.55}, [made(0.6)]).missed != ()
     assert limits.check({"latency": 0.45}, [made(0.4)]).missed == ()
     assert "no figure of latency" in limits.check({"latency": 0.45}, [made(None)]).unknown[0]
+
+
+def test_another_devices_time_is_predicted_never_this_machines(tmp_path: Path) -> None:
+    """A phone's budget is held against the upper end of its own model, not against a PC's milliseconds."""
+    made = record("android-midrange", Recipe())
+    (tmp_path / made.target).mkdir()
+    graph = designed.networks(1, scale=2)[0]
+    (tmp_path / made.target / GRAPH).write_bytes(serial.to_bytes(graph))
+    foretold = limits.predictions(tmp_path, [made.target, "nucleo-l4r5zi"])
+    latency = next(row for row in foretold[made.target] if row.quantity == "latency")
+    assert list(foretold) == [made.target] and 0 < latency.high < 0.5 == made.measurements[0].value
+    assert not limits.check({"latency": latency.high}, [made], foretold).missed
+    (told,) = limits.check({"latency": latency.high * 0.999}, [made], foretold).missed
+    assert told.startswith("android-midrange: predicted latency ")

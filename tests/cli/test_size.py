@@ -16,21 +16,26 @@ def generation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_prints_the_choice_and_the_build_command(run: Run) -> None:
-    result = run(*QUICK, "--budget", "ram=6KiB,weights=8KiB", "--out", "o")
+    more = ("--set", "data.resolution=8", "--set", "sizing.finalists=2", "--seed", "0")
+    result = run(*QUICK, *more, "--budget", "ram=6KiB,weights=8KiB", "--out", "o")
     assert result.exit_code == 0, result.output
+    told = result.output.splitlines()[-1]
+    assert told.endswith(
+        " --data digits --seed 0 --set data.resolution=8 --budget ram=6KiB,weights=8KiB --out o"
+    )
     for words in (
         "chosen",
         "what binds is",
         "(--budget)",
         "nothing was trained",
-        "edgedistill build --target",
+        "edgedistill build --student",
     ):
         assert words in result.output
-    again = run(*QUICK, "--budget", "ram=6KiB,weights=8KiB", "--out", "o", "--json")
+    again = run(*QUICK, *more, "--budget", "ram=6KiB,weights=8KiB", "--out", "o", "--json")
     found = json.loads(again.stdout)
     assert found["chosen"]["misses"] == [] and found["budget"] == {"ram": 6144.0, "weights": 8192.0}
     assert f"--student {found['chosen']['student']}" in " ".join(result.output.split())
-    assert run(*QUICK, "--budget", "ram=6KiB,weights=8KiB", "--out", "o", "--quiet").stdout == ""
+    assert run(*QUICK, *more, "--budget", "ram=6KiB,weights=8KiB", "--out", "o", "--quiet").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_file_is_begun_from_ones_own_and_overwritten_only_by_force(run: Run) -
         (("--from", "raspbery-pi-5", "x.toml"), "did you mean raspberry-pi-5"),
         (("--from", "raspberry-pi-5", "My Board.toml"), "'My Board' cannot name a target"),
         (("--from", "raspberry-pi-5", "board"), "for example my-board.toml"),
-        (("--from", "raspberry-pi-5", "no/such/folder.toml"), "the file cannot be written"),
+        (("--from", "raspberry-pi-5", "no/such/folder.toml"), "the target file cannot be written"),
         (("--from", "missing.toml", "x.toml"), "the target file does not exist"),
     ],
 )

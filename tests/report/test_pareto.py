@@ -8,10 +8,9 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from edgedistill.record import BuildRecord
-from edgedistill.report import pareto, svg, terminal
+from edgedistill.report import pareto, svg
 from edgedistill.report.html import render
 from edgedistill.sized import Candidate, Finalist, Prediction, Sizing
 from edgedistill.units import LIMITS
@@ -69,8 +68,7 @@ def sizing() -> Sizing:
         teacher_parameters=855_770,
         teacher_accuracy=0.943,
         binding="flash",
-        reason="It is the most accurate finalist.",
-        guidance=(f"a teacher assistant may help {HOSTILE}",),
+        reason=f"It is the most accurate finalist. {HOSTILE}",
     )
 
 
@@ -95,7 +93,7 @@ def test_what_is_chosen_what_binds_and_why(sizing: Sizing) -> None:
     assert "2,000 candidates were judged for pixel-9 in 41.0 s, of which 412 keep every limit" in text
     assert "flash binds 96.0 KiB 78.1 KiB 81 %" in text
     assert "RAM 64.0 KiB 41.0 KiB 64 % the target" in text
-    assert "latency 2.00 ms predicted 1.60 ms (1.54 ms to 1.70 ms) 80 %" in text
+    assert "latency 2.00 ms predicted 1.60 ms (1.54 ms to 1.70 ms) 85 %" in text
     assert "accuracy, at least 50.0 % 61.2 %" in text
     assert "resnet:width=16 the family&#39;s default, misses flash – 91" in text
     assert "the teacher 856 k parameters 94.3 %" in text
@@ -146,15 +144,6 @@ def test_every_limit_has_an_axis_and_weights_are_shown_where_they_are_limited(si
     assert list(pareto.shown(limited)) == ["flash", "ram", "weights", "latency"]
     (limit,) = pareto.limits(limited)
     assert (limit.name, limit.allowed, limit.binds) == ("weights", "96.0 KiB", True)
-
-
-def test_the_terminal_table_fits_80_columns(sizing: Sizing) -> None:
-    console = Console(width=80, record=True, file=None)
-    with console.capture() as captured:
-        console.print(terminal.sized(sizing))
-    text = captured.get()
-    assert max(len(line) for line in text.splitlines()) <= 80
-    assert "81 %, binds" in text and "(chosen)" in text and "61.2 %" in text
 
 
 @given(

@@ -40,6 +40,17 @@ def test_of_several_devices_the_tightest_counts() -> None:
     assert found.numbers()["flash"] == 64 * 1024
 
 
+def test_a_teachers_size_limits_weights_that_nobody_else_does() -> None:
+    limits = budget.of(Recipe(budget={"weights": "1KiB"}), [target.load("cortex-m4")])
+    assert limits.below_teacher(5).numbers()["weights"] == 1024
+    free = budget.of(Recipe(budget={"ram": "1KiB"}), [target.load("cortex-m4")])
+    (weights,) = (one for one in free.below_teacher(5000).tightest() if one.name == "weights")
+    assert weights.teacher and weights.words == (
+        "at most 4.9 KiB of weights (as many as the teacher has parameters)"
+    )
+    assert "weights" not in free.numbers()
+
+
 def test_memories_alone_ask_for_no_search_and_a_default_does() -> None:
     assert not budget.of(Recipe(), [device()]).sizes
     assert budget.of(Recipe(), [device(flash="64KiB")]).sizes

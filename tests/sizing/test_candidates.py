@@ -8,7 +8,7 @@ from edgedistill.ir.graph import Graph
 from edgedistill.recipe import Recipe
 from edgedistill.runners import cortex_m
 from edgedistill.sized import Prediction
-from edgedistill.sizing import budget, fits, scores
+from edgedistill.sizing import accelerator, budget, cost, fits, scores
 from edgedistill.sizing.analytic import ANALYTIC
 from edgedistill.sizing.c_constants import Program
 from edgedistill.sizing.candidates import Judge
@@ -85,6 +85,17 @@ def test_a_model_file_is_what_a_phone_gets() -> None:
     exact = made.exact(found).candidate
     assert exact.flash_exact and exact.flash_bytes > exact.weight_bytes
     assert found.candidate.flash_bytes == pytest.approx(exact.flash_bytes, rel=0.05)
+
+
+def test_of_an_accelerator_the_chosen_one_alone_is_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vela is faked: what is asked of it, and when, is tested; its figures are test_accelerator's."""
+    monkeypatch.setattr(accelerator, "predict", lambda graph, device: latency(graph, device, "tflite-micro"))
+    made = judge(target.load("corstone-300-ethos-u55-128"), macs="1G")
+    made.predict = cost.predict
+    found = made.judge(SMALL)
+    assert found is not None and found.candidate.predictions == ()
+    (row,) = made.exact(found).candidate.predictions
+    assert (row.quantity, row.runtime) == ("latency", "tflite-micro")
 
 
 def test_what_is_not_predicted_is_no_candidate() -> None:

@@ -132,9 +132,10 @@ def test_what_is_missing_is_named() -> None:
 
 def test_a_model_of_latency_predicts_latency_alone() -> None:
     graph = small_integer_graph(0)
-    works = cost.works(graph, M4, "litert")
-    assert works is not None
-    coefficients = {work.kernel: dict.fromkeys(work.counts, 1e-6) for work in works}
+    coefficients: dict[str, dict[str, float]] = {}
+    for known in (graph, *designed.networks(8, scale=2)):
+        for work in cost.works(known, M4, "litert") or ():
+            coefficients.setdefault(work.kernel, {}).update(dict.fromkeys(work.counts, 1e-6))
     coefficients["inference"] = {"calls": 0.02}
     model = Cost(
         runtime="litert",
@@ -157,6 +158,17 @@ def test_a_model_of_latency_predicts_latency_alone() -> None:
     del coefficients["mul"]
     half = phone.model_copy(update={"cost": (model.model_copy(update={"coefficients": coefficients}),)})
     assert cost.predict(graph, half, "litert") == () == cost.parts(graph, half, "litert")
+    told = cost.missing(half, "latency") or ""
+    assert "2026-01-01, does not know all that this version's kernels do" in told
+    assert "`edgedistill calibrate --target android-arm64 --runtime litert` fits it anew" in told
+
+
+def test_where_a_model_can_be_fitted_is_told() -> None:
+    """A phone whose i8mm nothing emulates is measured on itself; a user's file is named as one."""
+    phone = target.load("android-flagship")
+    assert "litert --on local` on the device itself fits one" in (cost.missing(phone, "latency") or "")
+    own = target.load("cortex-m4").model_copy(update={"name": "mine", "cost": (), "cpu": None})
+    assert "calibrate --target mine.toml --runtime c`" in (cost.missing(own, "latency") or "")
 
 
 def test_kernels_of_other_types_are_not_predicted() -> None:

@@ -74,7 +74,7 @@ def test_without_a_compiler_weights_stand_for_flash(graph: Graph, monkeypatch: p
 def test_a_budget_that_cannot_be_kept(graph: Graph) -> None:
     found = fits.needs(lowered(graph), as_c=False)
     fits.check(graph, [PHONE], budget(ram=f"{found.arena_bytes}B", macs=f"{found.macs}", latency="1ms"))
-    for limits in ({"ram": "1kB"}, {"flash": "1kB"}, {"macs": "1k"}):
+    for limits in ({"ram": "1kB"}, {"flash": "1kB"}, {"macs": "1k"}, {"weights": "1kB"}):
         with pytest.raises(BudgetError, match="cannot keep the budget") as caught:
             fits.check(graph, [PHONE], budget(**limits))
         assert (caught.value.where or "").startswith(f"budget.{next(iter(limits))}")

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from edgedistill import target
 from edgedistill.errors import BudgetError, InputError
 from edgedistill.recipe import Recipe
-from edgedistill.reporter import QuietReporter
+from edgedistill.reporter import QuietReporter, Reporter
 from edgedistill.sized import Candidate
 from edgedistill.sizing import budget, history, search
 from edgedistill.sizing.candidates import Judge, Judged
@@ -63,12 +63,24 @@ def judge(flash: str) -> Counting:
     return Counting(recipe, [DEVICE], limits, (32, 32, 3), ("a", "b"), lambda *_: 0.0)
 
 
-def run(path: Path, trials: int, flash: str = "200", seed: int = 0) -> tuple[Counting, tuple[Judged, ...]]:
+class Listening(QuietReporter):
+    """Keeps how many of how many candidates were said to be done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[int, int]] = []
+
+    def progress(self, done: int, total: int, fields: Mapping[str, str]) -> None:
+        self.heard.append((done, total))
+
+
+def run(
+    path: Path, trials: int, flash: str = "200", seed: int = 0, reporter: Reporter | None = None
+) -> tuple[Counting, tuple[Judged, ...]]:
     made = judge(flash)
     families: dict[str, Sequence[int]] = {"resnet": ()}
-    found = search.search(
-        made, families, trials=trials, seed=seed, path=path, name="a", reporter=QuietReporter()
-    )
+    voice = reporter or QuietReporter()
+    found = search.search(made, families, trials=trials, seed=seed, path=path, name="a", reporter=voice)
     return made, found
 
 
@@ -85,7 +97,9 @@ def test_it_finds_what_scores_high_within_the_limit(tmp_path: Path) -> None:
 def test_a_stopped_search_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
     _, whole = run(tmp_path / "whole.sqlite", 2 * GENERATION)
     run(tmp_path / "part.sqlite", GENERATION)
-    again, parts = run(tmp_path / "part.sqlite", 2 * GENERATION)
+    voice = Listening()
+    again, parts = run(tmp_path / "part.sqlite", 2 * GENERATION, reporter=voice)
+    assert voice.heard == [(GENERATION, 2 * GENERATION), (2 * GENERATION, 2 * GENERATION)]
     assert {j.candidate.student for j in parts} == {j.candidate.student for j in whole}
     third, _ = run(tmp_path / "part.sqlite", 2 * GENERATION)
     trimming = len(third.asked)
@@ -110,7 +124,7 @@ def test_an_impossible_budget_names_the_smallest_student_and_its_needs(tmp_path:
 
 def test_values_that_never_fit_are_not_searched() -> None:
     axes = {axis.name: axis.values for axis in search.trimmed(judge("60"), "resnet", ())}
-    assert axes["width"][-1] == 32 and axes["width3"][-1] == 40  # 27 bytes are the corner's
+    assert axes["width"][-1] == 16 and axes["width3"][-1] == 40  # later stages widen, too
     assert axes["blocks1"] == (1, 2, 3)
 
 

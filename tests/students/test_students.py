@@ -11,6 +11,7 @@ from edgedistill.ir.plan import macs
 from edgedistill.lower.passes import simplify
 from edgedistill.lower.trace import trace
 from edgedistill.students.blocks import count_values
+from edgedistill.students.dscnn import PaddedConv2d
 from edgedistill.students.mobilenet import InvertedResidual
 
 
@@ -127,3 +128,14 @@ def test_a_stages_own_numbers_are_its_own() -> None:
 def test_a_number_of_a_stage_that_is_not_there_is_refused(spec: str) -> None:
     with pytest.raises(InputError, match="of a stage that the student does not have"):
         students.parse(spec).build(10, 3)
+
+
+@pytest.mark.parametrize("step", [1, 2, 8])
+def test_a_first_kernel_of_one_value_reads_every_step(step: int) -> None:
+    """Not by oneDNN's strided 1x1 kernel, which ends the process in backward (benchmarks/LOG.md)."""
+    conv = PaddedConv2d(3, 5, (1, 1), (2, step))
+    x = torch.randn(4, 3, 9, 17)
+    y = conv(x)
+    assert y.grad_fn._saved_stride == (1, 1)  # type: ignore[union-attr]
+    expected = torch.einsum("nihw,oi->nohw", x[:, :, ::2, ::step], conv.weight[:, :, 0, 0])
+    torch.testing.assert_close(y, expected)

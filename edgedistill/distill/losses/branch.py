@@ -26,7 +26,8 @@ def byot(
     ``sum_i (1 - alpha) CE(q_i, y) + alpha T^2 KL(q^T || q_i^T) + hint |F_i - F|^2``, averaged over the
     batch (Zhang et al. 2019, BYOT, section 3.2). What the deepest part answers is a target here: no
     gradient goes there, so that it does not come towards its branches. The paper's sum holds the
-    deepest part's own cross-entropy, too: that is another entry of the mix.
+    deepest part's own cross-entropy, too: that is another entry of the mix. The defaults are those of its
+    authors' code (pytorch-self-distillation-final), which leaves T^2 out and so weighs the answers less.
 
     Args:
         student: the deepest answer.

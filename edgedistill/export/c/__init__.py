@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgedistill.errors import InputError, OutputError
+from edgedistill.errors import InputError, writing
 from edgedistill.export.c.model import Model, check, memory, model
 from edgedistill.export.metadata import Metadata
 from edgedistill.ir import plan
@@ -64,13 +64,7 @@ def save(printed: Model, path: Path) -> None:
     Raises:
         OutputError: the files cannot be written.
     """
-    try:
+    with writing("the C files", path):
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{printed.name}.h").write_text(printed.header, encoding="utf-8")
         (path / f"{printed.name}.c").write_text(printed.source, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"the C files cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="choose a folder that exists, is writable and has room",
-        ) from error

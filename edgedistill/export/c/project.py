@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedistill.errors import OutputError
+from edgedistill.errors import writing
 from edgedistill.export.c import text
 from edgedistill.export.c.model import FAMILIES
 from edgedistill.export.metadata import Metadata
@@ -97,7 +97,7 @@ def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path, family: F
     if family != "F":
         vectors = golden.golden(graph, vectors.inputs, family)
         golden.save(vectors, folder / GOLDEN)
-    try:
+    with writing("the files around the C files", folder):
         for path, content in to_texts(graph, meta, vectors, family).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(content, encoding="utf-8")
@@ -105,12 +105,6 @@ def write(graph: Graph, meta: Metadata, vectors: Golden, folder: Path, family: F
             from edgedistill.export import frontend  # it brings all of edgedistill.data along
 
             frontend.write(folder)
-    except OSError as error:
-        raise OutputError(
-            f"the files around the C files cannot be written: {error.strerror or error}",
-            where=str(folder),
-            fix="choose a folder that exists, is writable and has room",
-        ) from error
 
 
 def clip() -> NDArray[np.int16]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,17 @@ def emulate(image: Path, name: str, machine: Machine, *, seconds: float) -> Said
     return parse(said_by(image, name, seconds=seconds), name, machine)
 
 
-def said_by(image: Path, name: str, *, seconds: float) -> str:
+def said_by(
+    image: Path, name: str, *, seconds: float, more: Sequence[str] = (), folder: Path | None = None
+) -> str:
     """All that an image says until it ends.
+
+    Args:
+        image: linked for the machine ``name``.
+        name: of a QEMU machine.
+        seconds: that it may run.
+        more: of QEMU's options, such as a plugin.
+        folder: in which QEMU works.
 
     Raises:
         GateError: it faults, or takes longer than ``seconds``.
@@ -58,7 +68,8 @@ def said_by(image: Path, name: str, *, seconds: float) -> str:
         "stdio,id=said,signal=off",
     )
     host = ("-semihosting-config", "enable=on,target=native,chardev=said", "-icount", f"shift={ICOUNT_SHIFT}")
-    ended = programs.run([QEMU, "-M", name, *quiet, *host, "-kernel", image], seconds=seconds)
+    command: list[str | Path] = [QEMU, "-M", name, *quiet, *host, *more, "-kernel", image]
+    ended = programs.run(command, seconds=seconds, folder=folder)
     if ended.code != 0:
         reason = _CODES.get(ended.code, f"QEMU ended with {ended.code}: {ended.last_words}")
         raise GateError(

@@ -1,0 +1,5 @@
+package org.junit.runner;
+
+/** Declarations of JUnit 4 and AndroidX Test that the instrumentation tests use. */
+public abstract class Runner {
+}
