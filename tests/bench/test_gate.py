@@ -98,6 +98,6 @@ def test_a_limit_that_nothing_meets_is_refused() -> None:
 
 
 def test_a_limit_in_the_wrong_unit_is_refused() -> None:
-    with pytest.raises(InputError, match=r"latency>2 kg|no time|a time") as error:
+    with pytest.raises(InputError, match="a time") as error:
         gate.judge([gate.parse("latency>2 kg")], [latency(1.0)], [])
     assert error.value.fix == "such as latency>2ms"
