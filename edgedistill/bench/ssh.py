@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from edgedistill.bench import emulated, ssh_job, ssh_rows
 from edgedistill.bench.files import GOLDEN, C, split
@@ -17,7 +20,7 @@ from edgedistill.runners.followed import shown
 from edgedistill.runners.openssh import Connection, Limits
 
 PYTHON = "python3"
-KINDS = {".tflite": "tflite", ".onnx": "onnx"}
+KINDS: Mapping[str, Literal["tflite", "onnx"]] = MappingProxyType({".tflite": "tflite", ".onnx": "onnx"})
 _SILENT_S = 60.0  # beyond what a step may take
 
 
@@ -88,14 +91,14 @@ def _tasks(request: Request) -> tuple[list[Task], bool]:
     """
     folder, models = split(request.path)
     tasks, untrusted = [], False
+    files = [model for model in models if model.suffix in KINDS]
+    if files:
+        vectors = golden.load(folder / GOLDEN)
+        tasks += [Task(file, KINDS[file.suffix], vectors) for file in files]
     for model in models:
-        if model.suffix in KINDS:
-            vectors = golden.load(folder / GOLDEN)
-            tasks.append(Task(model, "tflite" if model.suffix == ".tflite" else "onnx", vectors))
-        elif model.name == C and c_source.has_c(model):
+        if model.name == C and c_source.has_c(model):
             if request.trust:
-                vectors = emulated.c_vectors(folder)
-                tasks.append(Task(model, "c", vectors, emulated.family_of(folder)))
+                tasks.append(Task(model, "c", emulated.c_vectors(folder), emulated.family_of(folder)))
             else:
                 untrusted = True
     if not tasks and untrusted:
