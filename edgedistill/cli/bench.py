@@ -33,8 +33,8 @@ def bench(
         typer.Option(
             "--on",
             metavar="WHERE",
-            help="here, emulator, qemu-user, browser, qemu-serial, serial:PORT\\[@BAUD], ssh:USER@HOST[:PORT] "
-            "or adb[:SERIAL]: see `list places`.",
+            help="here, emulator, qemu-user, qemu-serial, browser[:PROGRAM], serial:PORT\\[@BAUD], "
+            "ssh:USER@HOST[:PORT] or adb[:SERIAL]: see `list places`.",
         ),
     ] = "here",
     trust: Annotated[

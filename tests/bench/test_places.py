@@ -68,15 +68,6 @@ def test_a_comparison_refuses_them_too() -> None:
         versus(GIVEN["--cpu"][0], Path("b"))
 
 
-def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
-    tool = Request(tmp_path, benchmark_model=tmp_path / "benchmark_model")
-    for measured in (places.bench, lambda request: versus(request, tmp_path / "old")):
-        with pytest.raises(InputError, match="LiteRT's benchmark_model runs on a phone"):
-            measured(tool)
-        with pytest.raises(InputError, match="--cpu chooses an emulated processor"):
-            measured(Request(tmp_path, cpu="cortex-a76"))
-
-
 @pytest.mark.parametrize(
     ("on", "device", "words"),
     [
