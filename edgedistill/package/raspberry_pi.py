@@ -23,7 +23,7 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
     for model in models:
         package.copy(folder / model.path, out, f"{place}/data/{model.path}")
     package.copy(folder / contract.golden, out, f"{place}/data/golden.npz")
-    golden_raw.write(contract, folder, out / place / "data")
+    case = golden_raw.write(contract, folder, out / place / "data")[0]
     data = {"model.json": contracts.described(contract), "labels.json": list(contract.labels)}
     for name, value in data.items():
         templates.write(out, f"{place}/data/{name}", escape.json_text(value) + "\n")
@@ -35,7 +35,6 @@ def write(contract: Contract, folder: Path, out: Path) -> tuple[str, ...]:
     source_c = c_student.put(contract, folder, out / "cpp" / "student", "F")
     for name in ("preprocess.h", "preprocess.c", *(("sound.h", "sound.c") if contract.is_sound else ())):
         templates.write(out, f"cpp/{name}", templates.plain(f"c/{name}"))
-    case = golden_raw.cases(contract, folder)[0]
     values: dict[str, object] = {
         "contract": contract,
         "module": module,
