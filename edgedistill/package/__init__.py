@@ -169,7 +169,12 @@ def _one(name: str, row: PackageRow, read: Contract, folder: Path, out: Path, si
             old = Path(temporary) / "old"
             if final.exists():
                 final.replace(old)
-            made.replace(final)
+            try:
+                made.replace(final)
+            except OSError:
+                if old.exists():
+                    old.replace(final)
+                raise
     except OSError as error:
         raise OutputError(
             f"the package cannot be written: {error.strerror or error}",

@@ -45,7 +45,7 @@ def write(contract: Contract, folder: Path, out: Path, models: Sequence[ModelFil
     (out / "golden-inputs.bin").write_bytes(inputs.tobytes())
     (out / "golden-answers.bin").write_bytes(answers.tobytes())
     for number, case in enumerate(raw):
-        (out / f"raw-{number}.bin").write_bytes(case.raw.astype(case.raw.dtype.newbyteorder("<")).tobytes())
+        (out / f"raw-{number}.bin").write_bytes(case.raw_bytes)
     index = {
         "schema_version": 1,
         "name": contract.name,

@@ -35,8 +35,9 @@ def swift(text: str) -> str:
 
 def c(text: str) -> str:
     """A string literal with its quotes: UTF-8 bytes in octal; no ``?``, so no trigraph (C99 5.2.1.1)."""
+    scalars = "".join(chr(_scalar(character)) for character in text)
     plain = set(range(0x20, 0x7F)) - set(b'"\\?%')
-    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in scalars.encode()) + '"'
 
 
 def toml(text: str) -> str:

@@ -46,6 +46,11 @@ class Case:
     input: NDArray[np.int8]  # of the model, without the batch
     output: NDArray[np.int8]  # [classes]
 
+    @property
+    def raw_bytes(self) -> bytes:
+        """As the files hold them: little-endian."""
+        return self.raw.astype(self.raw.dtype.newbyteorder("<")).tobytes()
+
 
 def cases(contract: Contract, folder: Path, family: Family = "F") -> tuple[Case, ...]:
     """The same cases for the same build.
@@ -91,12 +96,9 @@ def write(contract: Contract, folder: Path, out: Path, family: Family = "F") -> 
     suffix = "wav" if contract.is_sound else "png"
     rows = []
     for case in made:
-        raw, small = (
-            case.raw.astype(case.raw.dtype.newbyteorder("<")).tobytes(),
-            case.input.nbytes <= _MAX_INPUT_BYTES,
-        )
+        small = case.input.nbytes <= _MAX_INPUT_BYTES
         (place / f"{case.name}.{suffix}").write_bytes(case.file)
-        (place / f"{case.name}.raw").write_bytes(raw)
+        (place / f"{case.name}.raw").write_bytes(case.raw_bytes)
         if small:
             (place / f"{case.name}.input").write_bytes(case.input.tobytes())
         rows.append(

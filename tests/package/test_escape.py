@@ -73,6 +73,10 @@ def test_c_has_no_trigraph_and_gives_the_bytes_back(text: str) -> None:
     assert read == text.encode()
 
 
+def test_half_a_surrogate_pair_is_the_replacement_character_in_c() -> None:
+    assert escape.c("a\ud800") == '"a\\357\\277\\275"'
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc here")
 def test_a_compiler_reads_the_c_literals_back(tmp_path: Path) -> None:
     texts = [text for text in HOSTILE if "\0" not in text]

@@ -105,6 +105,23 @@ def test_nothing_is_left_of_a_package_that_fails(tmp_path: Path, monkeypatch: py
     assert contents(tmp_path) == before
 
 
+def test_the_old_package_stays_where_the_new_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package.package(IMAGES, ["mcu"], tmp_path)
+    before, move = contents(tmp_path), Path.replace
+
+    def fails_for_the_new(self: Path, target: Path) -> Path:
+        if self.name == "mcu" and target == tmp_path / "mcu":
+            raise OSError(5, "Input/output error")
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails_for_the_new)
+    with pytest.raises(OutputError, match="Input/output error"):
+        package.package(IMAGES, ["mcu"], tmp_path)
+    assert contents(tmp_path) == before
+
+
 def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mcu").mkdir()
     (tmp_path / "mcu" / "mine.txt").write_text("x")
