@@ -19,7 +19,7 @@ from edgedistill.ir import golden, serial
 from edgedistill.ir.graph import Graph
 from edgedistill.record import Measurement, Parity
 from edgedistill.runners import browser
-from edgedistill.runners.browser import Answered, Border, Task, packages
+from edgedistill.runners.browser import Answered, Border, Task, chromium, packages
 
 WRAPPED = "printed again with float32 borders and batch 1, which LiteRT.js asks for"
 REMEDY = "build again; if it stays so, report the difference and the browser's version"
@@ -29,7 +29,8 @@ def bench(request: Request) -> Found:
     """The same bytes, latency and memory of each model file, int8 and float32; one browser for each.
 
     Raises:
-        InputError: there is no .onnx and no .tflite file, no golden.npz, or no graph.npz.
+        InputError: there is no .onnx and no .tflite file, no golden.npz, no graph.npz, or not the program
+            that was named.
         GateError: a model does not run there, or the browser crashes or hangs.
     """
     folder, models = split(request.path)
@@ -40,6 +41,10 @@ def bench(request: Request) -> Found:
         )
     vectors, graph = golden.load(folder / GOLDEN), _graph(folder)
     program = request.address
+    if program and chromium.find(program) is None:
+        raise InputError(
+            f"there is no program {program}", where=f"--on {request.on}", fix="name a Chromium, or none"
+        )
     reason = browser.missing(program) or _reason_not_fetched()
     if reason is not None:
         return _not_run(runnable, program, reason)

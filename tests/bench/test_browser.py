@@ -48,6 +48,11 @@ def test_without_a_browser_nothing_is_run(built: Path, monkeypatch: pytest.Monke
     assert all("there is no Chromium here" in row.note for row in found.parity)
 
 
+def test_a_program_that_is_named_must_be_there(built: Path) -> None:
+    with pytest.raises(InputError, match="there is no program /not/there"):
+        places.bench(Request(built, "browser:/not/there"))
+
+
 def test_a_folder_without_its_graph(built: Path) -> None:
     (built / "graph.npz").unlink()
     with pytest.raises(InputError, match=r"there is no graph\.npz"):
