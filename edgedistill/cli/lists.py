@@ -134,11 +134,8 @@ def _tasks() -> Rows:
 def _packages() -> Rows:
     from edgedistill.package import PACKAGES
 
-    rows = (
-        (name, row.text, " or ".join(row.formats) or "any", "yes" if row.exists else "not yet")
-        for name, row in PACKAGES.items()
-    )
-    return (("--for", "what it is", "needs", "written by this version"), *rows)
+    rows = ((name, row.text, " or ".join(row.formats) or "any") for name, row in PACKAGES.items())
+    return (("--for", "what it is", "needs"), *rows)
 
 
 LISTS: Mapping[str, Callable[[], Rows]] = {

@@ -6,7 +6,6 @@ A row names the module instead of importing it, so that reading the table loads 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
 
 import edgedistill
-from edgedistill.errors import InputError, OutputError, UnknownNameError
+from edgedistill.errors import OutputError, UnknownNameError
 
 if TYPE_CHECKING:
     from edgedistill.package.contract import Contract
@@ -36,11 +35,6 @@ class PackageRow:
     text: str
     writer: str
     formats: tuple[str, ...]
-
-    @property
-    def exists(self) -> bool:
-        """Whether this version of edgedistill can write it."""
-        return importlib.util.find_spec(self.writer.partition(":")[0]) is not None
 
     def load(self) -> Write:
         """Imports the module and gives its function."""
@@ -70,11 +64,6 @@ PACKAGES: Mapping[str, PackageRow] = MappingProxyType(
             writer="edgedistill.package.mcu:write",
             formats=(),  # C is made of the graph where the build has none
         ),
-        "web": PackageRow(
-            text="a JavaScript module with the model, its labels and its pre-processing, for browsers",
-            writer="edgedistill.package.web:write",
-            formats=("onnx", "tflite"),
-        ),
     }
 )
 
@@ -96,15 +85,9 @@ def package_for(name: str) -> PackageRow:
 
     Raises:
         UnknownNameError: no such row; the nearest names are offered.
-        InputError: this version cannot write it.
     """
     if name not in PACKAGES:
         raise UnknownNameError("package", name, PACKAGES, where="--for")
-    if not PACKAGES[name].exists:
-        have = ", ".join(known for known, row in PACKAGES.items() if row.exists)
-        raise InputError(
-            f"this version cannot write packages for {name}", where="--for", fix=f"it can: {have}"
-        )
     return PACKAGES[name]
 
 

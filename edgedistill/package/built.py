@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgedistill import package
-from edgedistill.errors import InputError
+from edgedistill.errors import InputError, OutputError
 from edgedistill.package import PACKAGES
 from edgedistill.recipe import Recipe
 from edgedistill.target import Target
@@ -26,6 +26,7 @@ def write(folder: Path, device: Target, recipe: Recipe) -> tuple[str, ...]:
 
     Raises:
         InputError: the recipe names a package that does not exist, or that lacks a format.
+        OutputError: the recipe names a package that cannot be written.
     """
     if not recipe.package.write:
         return ()
@@ -37,7 +38,7 @@ def write(folder: Path, device: Target, recipe: Recipe) -> tuple[str, ...]:
         return ()
     try:
         made = package.package(folder, names, folder / FOLDER, known_as=device.name)
-    except InputError as error:
+    except (InputError, OutputError) as error:
         if recipe.package.names is not None:
             raise
         return (f"package/{names[0]} was not written: {error.what}",)
@@ -45,11 +46,11 @@ def write(folder: Path, device: Target, recipe: Recipe) -> tuple[str, ...]:
 
 
 def _possible(name: str, folder: Path) -> bool:
-    """Whether there is a writer, and one of the formats that it needs."""
+    """Whether there is such a package, and one of the formats that it needs."""
     from edgedistill.package.contract import MODELS
 
     row = PACKAGES.get(name)
-    if row is None or not row.exists:
+    if row is None:
         return False
     return not row.formats or any(
         (folder / file).exists() for file, format_ in MODELS.items() if format_ in row.formats

@@ -18,11 +18,6 @@ def json_text(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def javascript(text: str) -> str:
-    """A string literal with its quotes, for JavaScript and JSON."""
-    return json_text(text)
-
-
 def kotlin(text: str) -> str:
     """A string literal with its quotes; ``$`` would start a template (Kotlin specification, 1.2.4)."""
     return json_text(text).replace("$", "\\u0024")

@@ -13,7 +13,7 @@ from edgedistill.package import escape
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FILTERS = ("json_text", "javascript", "kotlin", "swift", "c", "toml", "markdown", "identifier")
+FILTERS = ("json_text", "kotlin", "swift", "c", "toml", "markdown", "identifier")
 _HTML = (".html.j2", ".xml.j2", ".svg.j2")  # Jinja escapes every value there by itself
 
 

@@ -44,5 +44,4 @@ def test_the_list_names_every_row() -> None:
         "ios",
         "raspberry-pi",
         "mcu",
-        "web",
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgedistill import package, target
-from edgedistill.errors import InputError, UnknownNameError
+from edgedistill.errors import InputError, OutputError, UnknownNameError
 from edgedistill.package import built
 from edgedistill.sections import PackageSection, Recipe
 
@@ -66,3 +66,16 @@ def test_a_recipe_without_packages_is_written_as_before() -> None:
     assert not {"package", "licence"} & set(
         recipe.to_toml(Recipe()).replace("[", " ").replace("]", " ").split()
     )
+
+
+def test_a_package_that_nobody_named_ends_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **more: object) -> None:
+        raise OutputError("no room", where="the disk")
+
+    monkeypatch.setattr(package, "package", refuse)
+    (tmp_path / "student.tflite").touch()
+    phone = target.load("android-arm64")
+    assert built.write(tmp_path, phone, Recipe()) == ("package/android was not written: no room",)
+    named = Recipe.model_validate({"package": {"names": ["android"]}})
+    with pytest.raises(OutputError, match="no room"):
+        built.write(tmp_path, phone, named)
